@@ -1,0 +1,1 @@
+"""Backpropagation through plain NumPy code that shows its work."""

@@ -1,0 +1,103 @@
+"""Trees of arrays (dict, list, tuple, namedtuple, dataclass) flattened to leaves and back, on optree.
+
+Dataclasses register themselves the first time they are met: every field is a child, except those made
+with :func:`static`, which belong to the structure (compared by ``==``, never differentiated).
+Does not do: trees with cycles; ``None`` is an empty subtree, not a leaf.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+import optree
+
+from chainrule.base.errors import TreeError
+
+Tree = Any
+Leaf = Any
+Structure = optree.PyTreeSpec
+
+_NAMESPACE = "chainrule"
+_registered: set[type] = set()
+
+
+def static(**options: Any) -> Any:
+    """A dataclass field that is part of the tree's structure instead of a child (a name, a function, a size)."""
+    return dataclasses.field(metadata={"static": True}, **options)
+
+
+def register_dataclass(cls: type) -> type:
+    """Make instances of the dataclass ``cls`` inner nodes of trees.  Usable as a decorator; harmless when repeated."""
+    if cls in _registered:
+        return cls
+    if not dataclasses.is_dataclass(cls):
+        raise TypeError(f"{cls.__name__} is not a dataclass: decorate it with @dataclasses.dataclass first")
+    fields = dataclasses.fields(cls)
+    children = tuple(f.name for f in fields if not f.metadata.get("static"))
+    statics = tuple(f.name for f in fields if f.metadata.get("static"))
+
+    def flatten(node: Any) -> tuple[list[Any], Hashable, tuple[str, ...]]:
+        return [getattr(node, name) for name in children], tuple(getattr(node, name) for name in statics), children
+
+    def unflatten(metadata: Any, kids: Sequence[Any]) -> Any:
+        # Past __init__, so that validation written for arrays does not meet the placeholders of a transform.
+        node = object.__new__(cls)
+        for name, value in zip(children + statics, (*kids, *metadata), strict=True):
+            object.__setattr__(node, name, value)
+        return node
+
+    optree.register_pytree_node(cls, flatten, unflatten, namespace=_NAMESPACE)  # type: ignore[arg-type]
+    _registered.add(cls)
+    return cls
+
+
+def _unregistered(leaf: Any) -> bool:
+    return dataclasses.is_dataclass(leaf) and not isinstance(leaf, type) and type(leaf) not in _registered
+
+
+def flatten(tree: Tree) -> tuple[list[Leaf], Structure]:
+    """The leaves of ``tree`` from left to right, and the structure that :func:`unflatten` needs to put them back."""
+    while True:
+        leaves, structure = optree.tree_flatten(tree, namespace=_NAMESPACE)
+        fresh = [leaf for leaf in leaves if _unregistered(leaf)]
+        if not fresh:
+            return list(leaves), structure
+        for leaf in fresh:
+            register_dataclass(type(leaf))
+
+
+def unflatten(structure: Structure, leaves: Sequence[Leaf]) -> Tree:
+    """The tree of ``structure`` with ``leaves`` from left to right."""
+    return optree.tree_unflatten(structure, leaves)
+
+
+def leaves(tree: Tree) -> list[Leaf]:
+    """The leaves of ``tree`` from left to right."""
+    return flatten(tree)[0]
+
+
+def paths(tree: Tree) -> list[str]:
+    """One readable path per leaf, such as ``layers[0].weight``; ``""`` for a bare leaf.  Order of :func:`leaves`."""
+    flatten(tree)  # registers what is new
+    return [_path_text(path) for path in optree.tree_accessors(tree, namespace=_NAMESPACE)]
+
+
+def _path_text(accessor: optree.PyTreeAccessor) -> str:
+    return accessor.codify("").lstrip(".")
+
+
+def map(f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:  # noqa: A001 - the field's name for it
+    """``f`` on corresponding leaves of trees of one structure; the result has the structure of ``tree``.
+
+    Raises :class:`TreeError` when the structures differ.
+    """
+    first, structure = flatten(tree)
+    columns = [first]
+    for other in rest:
+        other_leaves, other_structure = flatten(other)
+        if other_structure != structure:
+            raise TreeError("trees of different structure", expected=structure, got=other_structure)
+        columns.append(other_leaves)
+    return unflatten(structure, [f(*row) for row in zip(*columns, strict=True)])
