@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.base import trees
-from chainrule.base.errors import CheckpointError, ChainruleError
+from chainrule.base.errors import ChainruleError, CheckpointError
 from chainrule.train.files import make_folder, remove_leftovers, write_atomic
 
 Array = NDArray[Any]

@@ -261,10 +261,11 @@ class _Loop:
         x, y = self.train[0][at], self.train[1][at]
         state.model, state.optimizer_state, loss, norms, sums = step(state.model, state.optimizer_state, x, y, key)
         value, norms, sums = float(loss), np.array(norms, dtype=np.float64), np.asarray(sums)
+        kept = "no checkpoint was asked for" if self.last_saved is None else f"the last good state is {self.last_saved}"
         check_finite(
             value, norms, sums, x, y, layers=self.layers,
             place=f"step {state.step + 1} (epoch {state.epoch + 1}, batch {state.batch + 1})",
-            kept="no checkpoint was asked for" if self.last_saved is None else f"the last good state is {self.last_saved}",
+            kept=kept,
         )  # fmt: skip
         state.step += 1
         state.batch += 1
@@ -405,7 +406,7 @@ def _seed(rng: int | np.random.Generator, saved: Checkpoint | None) -> int:
 
 
 def _check_recipe(saved: Checkpoint, recipe: dict[str, Any]) -> None:
-    names = {"seed": "seed (rng)", "batch_size": "batch size", "rows": "number of training rows", "data": "training data"}
+    names = {"seed": "seed (rng)", "batch_size": "batch size", "rows": "number of rows", "data": "training data"}
     for name, meaning in names.items():
         if saved.info["recipe"][name] != recipe[name]:
             raise CheckpointError(

@@ -48,16 +48,8 @@ class EarlyStopping:
         row = record.row()
         found = row.get(self.monitor)
         if found is None:
-            error = choose("monitor", self.monitor, [name for name, value in row.items() if value is not None])
-            if self.monitor.startswith("validation"):
-                error = choose("monitor", self.monitor, error_columns(row), where="no validation data was given")
-            raise error
+            raise choose("monitor", self.monitor, [name for name in row if row[name] is not None], where="fit")
         return float(found)
-
-
-def error_columns(row: dict[str, float | int | None]) -> list[str]:
-    """The columns of ``row`` that hold a value."""
-    return [name for name, value in row.items() if value is not None]
 
 
 @dataclasses.dataclass(frozen=True)
