@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.base.errors import DtypeError, OptionError, ShapeError
-from chainrule.ops.philox import random_bits
+from chainrule.ops.random import random_bits
 
 Array = Any
 Key = Any
@@ -140,7 +140,8 @@ def randint(
         )
     _check_key(key, "randint")
     words = random_bits(key, shape=(*_shape(shape, "randint"), 2)).astype(np.uint64)
-    span = np.uint64(high - low) if isinstance(high - low, int) else (high - low).astype(np.uint64)
+    difference: Any = high - low
+    span = np.uint64(difference) if isinstance(difference, int) else difference.astype(np.uint64)
     half = np.uint64(32)
     scaled = (words[..., 0] * span + ((words[..., 1] * span) >> half)) >> half
     return (scaled.astype(np.int64) + low).astype(dtype)

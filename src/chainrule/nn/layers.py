@@ -10,6 +10,7 @@ Does not do: hidden state, names looked up at call time, lazily inferred sizes.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -189,7 +190,7 @@ class MLP:
     def __post_init__(self) -> None:
         find_activation(self.activation)
         Dropout(self.dropout)
-        for index, (before, after) in enumerate(zip(self.layers, self.layers[1:], strict=False)):
+        for index, (before, after) in enumerate(itertools.pairwise(self.layers)):
             if before.n_out != after.n_in:
                 raise ShapeError(
                     f"layers[{index}] and layers[{index + 1}] do not fit together",
@@ -230,7 +231,7 @@ class MLP:
         find_activation(activation)
         hidden = initial.default_for(activation) if weight_init is None else weight_init
         last = "glorot_uniform" if weight_init is None else weight_init
-        pairs = list(zip(sizes, sizes[1:], strict=False))
+        pairs = list(itertools.pairwise(sizes))
         layers = tuple(
             Linear.init(a, b, rng=rng, weight_init=last if index == len(pairs) - 1 else hidden, dtype=dtype)
             for index, (a, b) in enumerate(pairs)

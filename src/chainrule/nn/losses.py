@@ -33,7 +33,10 @@ def mae(prediction: Array, target: Array, *, reduction: str = "mean") -> Array:
 
 
 def huber(prediction: Array, target: Array, *, delta: float = 1.0, reduction: str = "mean") -> Array:
-    """r²/2 up to |r| = ``delta``, then delta (|r| - delta/2) (Huber, 1964).  Raises :class:`OptionError` if delta <= 0."""
+    """r²/2 up to |r| = ``delta``, then delta (|r| - delta/2) (Huber, 1964).
+
+    Raises :class:`OptionError` unless delta > 0.
+    """
     _positive("huber", "delta", delta)
     size = np.abs(prediction - _target("huber", prediction, target))
     inside = np.where(size < delta, size, delta)
