@@ -74,4 +74,4 @@ def random_bits(key: Any, *, shape: tuple[int, ...], stream: int = 0) -> np.ndar
         words = _rounds((index & _MASK, index >> _HALF, zero, last), (k0, k1))
         for position, word in enumerate(words):
             out[..., start:stop, position] = word
-    return out.reshape(*batch, blocks * 4)[..., :size].reshape(*batch, *shape)
+    return out.reshape(*batch, blocks * 4)[..., :size].reshape((*batch, *shape))
