@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 WIDTH, HEIGHT = 640, 340
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 14, 44
+_LEFT, _RIGHT, _TOP, _BOTTOM = 72, 16, 14, 44
 COLOURS = 8
 
 
@@ -156,9 +156,18 @@ def _dash(index: int) -> str:
 
 
 def line_chart(
-    series: Sequence[Series], *, title: str, x_label: str = "epoch", y_label: str = "", log_y: bool = False
+    series: Sequence[Series],
+    *,
+    title: str,
+    x_label: str = "epoch",
+    y_label: str = "",
+    log_y: bool = False,
+    from_zero: bool = False,
 ) -> str:
-    """Lines over a common x axis, with a legend; a point shows its value when pointed at."""
+    """Lines over a common x axis, with a legend; a point shows its value when pointed at.
+
+    ``from_zero`` makes the y axis begin at 0.
+    """
 
     def usable(value: float) -> bool:
         return math.isfinite(value) and (value > 0 or not log_y)
@@ -167,7 +176,7 @@ def line_chart(
     if not values:
         return '<p class="muted">No values to draw.</p>'
     xs = [x for line in series for x in line.x]
-    low, high = min(values), max(values)
+    low, high = 0.0 if from_zero else min(values), max(values)
     y_ticks = log_ticks(low, high) if log_y else nice_ticks(low, high)
     frame = _Frame(_whole_ticks(min(xs), max(xs)), y_ticks, log_y=log_y)
     parts = frame.draw(x_label, y_label)

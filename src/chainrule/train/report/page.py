@@ -150,7 +150,7 @@ def _training(report: Report) -> str:
         figures.append(
             _figure(
                 "Learning rate", "At the last step of each epoch.",
-                charts.line_chart(line, title="Learning rate", y_label="learning rate"),
+                charts.line_chart(line, title="Learning rate", y_label="learning rate", from_zero=True),
             )
         )  # fmt: skip
     return f'<h2>Training</h2><section class="figures">{"".join(figures)}</section>'

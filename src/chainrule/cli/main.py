@@ -1,0 +1,64 @@
+"""The entry point of the ``chainrule`` command.
+
+Does not do: configuration by environment variables; each option is given on the command line or has its default.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+try:
+    import typer
+except ImportError:
+    sys.exit('error: the command line needs more packages\n  what to do: pip install "chainrule[train]"')
+
+from importlib.metadata import PackageNotFoundError, version
+
+from chainrule.cli.predict import predict
+from chainrule.cli.train import train
+
+app = typer.Typer(
+    name="chainrule",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("train")(train)
+app.command("predict")(predict)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"chainrule {package_version()}")
+        raise typer.Exit
+
+
+def package_version() -> str:
+    """The installed version of chainrule; ``unknown`` when it runs from source that is not installed."""
+    try:
+        return version("chainrule")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+@app.callback()
+def chainrule(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Train networks by reverse-mode differentiation of plain NumPy code, and use them.
+
+    Start with: chainrule train
+    """
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

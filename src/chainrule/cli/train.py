@@ -1,0 +1,317 @@
+"""``chainrule train``: from options to a run folder.
+
+Does not do: networks other than multi-layer perceptrons; those are Python, with ``chainrule.train.fit``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from chainrule.base.errors import ChainruleError, CheckpointError, DataError, OptionError, TrainingError
+from chainrule.cli.report_errors import EXIT_INTERRUPTED, in_words, note
+from chainrule.nn import activations
+from chainrule.optim import optimizers
+from chainrule.optim.schedules import schedules
+from chainrule.train.config import RunConfig
+from chainrule.train.files import make_folder
+from chainrule.train.interrupt import TrainingInterrupted
+from chainrule.train.run import RunResult, resume, start
+
+_RUNS = Path("runs")
+_MNIST_FOLDER = Path("data") / "mnist"
+_TABLES = (".csv", ".tsv", ".txt", ".npz")
+_NETWORK, _TRAINING, _OUTPUT = "The network", "Training", "Output"
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(names)
+
+
+@in_words
+def train(
+    task: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[TASK]",
+            show_default=False,
+            help="digits (the default: 1,797 pictures, nothing to download), mnist (with --data), or the path of a "
+            "CSV or NPZ table (with --target).",
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="DIR", help="Folder of the four MNIST files, plain or .gz.")
+    ] = None,
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch MNIST files that are missing into --data (data/mnist).")
+    ] = False,
+    target: Annotated[
+        str | None, typer.Option("--target", metavar="COLUMN", help="Column of the table to predict.")
+    ] = None,
+    hidden: Annotated[
+        str | None,
+        typer.Option(
+            "--hidden",
+            metavar="SIZES",
+            rich_help_panel=_NETWORK,
+            help='Sizes of the hidden layers, such as 128,64; "none" for a linear model.',
+        ),
+    ] = None,
+    activation: Annotated[
+        str | None,
+        typer.Option(
+            "--activation", metavar="NAME", rich_help_panel=_NETWORK, help=f"relu; one of: {_listed(activations)}."
+        ),
+    ] = None,
+    dropout: Annotated[
+        float | None,
+        typer.Option("--dropout", metavar="RATE", rich_help_panel=_NETWORK, help="Share of activations dropped; 0."),
+    ] = None,
+    optimizer: Annotated[
+        str | None,
+        typer.Option(
+            "--optimizer", metavar="NAME", rich_help_panel=_TRAINING, help=f"adam; one of: {_listed(optimizers)}."
+        ),
+    ] = None,
+    lr: Annotated[
+        float | None,
+        typer.Option(
+            "--lr", metavar="RATE", rich_help_panel=_TRAINING, help="Learning rate; by task and optimizer if not given."
+        ),
+    ] = None,
+    schedule: Annotated[
+        str | None,
+        typer.Option(
+            "--schedule",
+            metavar="NAME",
+            rich_help_panel=_TRAINING,
+            help=f"How the learning rate changes: cosine; one of: {_listed(schedules)}.",
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option("--epochs", metavar="N", rich_help_panel=_TRAINING, help="Passes over the rows; by task."),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option("--batch-size", metavar="N", rich_help_panel=_TRAINING, help="Rows per step; by task."),
+    ] = None,
+    weight_decay: Annotated[
+        float | None,
+        typer.Option("--weight-decay", metavar="RATE", rich_help_panel=_TRAINING, help="0, and 0.01 for adamw."),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed", metavar="N", rich_help_panel=_TRAINING, help="Of weights, order and dropout; 0. Not of the split."
+        ),
+    ] = None,
+    validation: Annotated[
+        float | None,
+        typer.Option(
+            "--validation", metavar="SHARE", rich_help_panel=_TRAINING, help="Training rows held out to validate; 0.1."
+        ),
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            "--patience",
+            metavar="N",
+            rich_help_panel=_TRAINING,
+            help="Stop after N epochs without a lower validation loss and keep the best network; 0 never stops.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", rich_help_panel=_OUTPUT, help="Run folder; runs/TASK-N if not given."),
+    ] = None,
+    resume_run: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            rich_help_panel=_OUTPUT,
+            help="Go on with the run in --out (or the newest in runs/), with its options; only --epochs may be given.",
+        ),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", rich_help_panel=_OUTPUT, help="Print the result as one last line of JSON.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", rich_help_panel=_OUTPUT, help="No progress, no summary.")
+    ] = False,
+) -> None:
+    """Train a network and write a run folder with its weights, its numbers and a report.
+
+    Ctrl-C saves; --resume goes on to the same result, bit for bit.
+    """
+    given = {
+        "hidden": None if hidden is None else _sizes(hidden), "activation": activation, "dropout": dropout,
+        "optimizer": optimizer, "learning_rate": lr, "schedule": schedule, "epochs": epochs, "batch_size": batch_size,
+        "weight_decay": weight_decay, "seed": seed, "validation": validation, "patience": patience,
+    }  # fmt: skip
+    # Text about a run goes to stderr when stdout is for a program.
+    say = (lambda text: None) if quiet else note if as_json else print
+    folder = out
+    try:
+        if resume_run:
+            folder = _run_to_resume(out, task)
+            fixed = {name: value for name, value in given.items() if name != "epochs"}
+            _refuse_with_resume(fixed | {"task": task if out else None, "data": data, "target": target})
+            result = resume(folder, epochs=epochs, quiet=quiet)
+        else:
+            kind, source = _task(task, data, download, target)
+            config = RunConfig.with_defaults(kind, data=source, target=target, **given)
+            folder = out or _new_folder(_RUNS, Path(source).stem if kind == "table" and source else kind)
+            result = start(config, folder, quiet=quiet, download=download, progress=None if quiet else _downloading)
+    except TrainingInterrupted as stop:
+        note(f"\n{str(stop).partition(';')[0]}; saved in {folder}")
+        note(f"  to go on: {_resume_command(folder)}")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    except TrainingError as error:
+        if folder is not None and (folder / "config.toml").exists() and not resume_run and error.where != folder:
+            note(f"error: {error}\n  the run is kept in {folder}")
+            raise typer.Exit(2) from None
+        raise
+    except BaseException as problem:
+        if out is None and folder is not None and isinstance(problem, ChainruleError):
+            _remove_if_empty(folder)
+        raise
+    for line in _summary(result):
+        say(line)
+    if as_json:
+        print(json.dumps({name: _json_number(value) for name, value in result.summary.items()}), flush=True)
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    if text.strip().lower() in ("", "none", "0"):
+        return ()
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise OptionError(
+            "--hidden can't be read", expected="whole numbers with commas between, such as 128,64", got=repr(text),
+            fix="write --hidden 128,64",
+        ) from None  # fmt: skip
+
+
+def _task(task: str | None, data: Path | None, download: bool, target: str | None) -> tuple[str, str | None]:
+    """The kind of task, and the absolute path of its data."""
+    kind, source = task or "digits", data
+    if task is not None and task not in ("digits", "mnist"):
+        kind, source = "table", Path(task)
+        if not source.suffix and not source.exists():
+            raise OptionError(
+                "unknown task", expected="digits, mnist, or the path of a CSV or NPZ file", got=repr(task),
+                fix="chainrule train digits",
+            )  # fmt: skip
+        if not source.is_file():
+            raise DataError(
+                "there is no such table", expected="digits, mnist, or the path of a CSV or NPZ file", got=repr(task),
+                where=source.absolute(), fix="check the path",
+            )  # fmt: skip
+    if kind == "mnist" and source is None and download:
+        source = _MNIST_FOLDER
+    for name, value, needs in (("--target", target, "table"), ("--data", data, "mnist")):
+        if value is not None and kind != needs:
+            raise OptionError(
+                f"{name} has no use here", expected=f"{name} with {'a table' if needs == 'table' else 'mnist'}",
+                got=f"{name} {value} with the task {task or 'digits'}",
+                fix=f"leave {name} out, or name the {'file' if needs == 'table' else 'task mnist'} first",
+            )  # fmt: skip
+    if kind == "digits" or source is None:
+        return kind, None
+    return kind, str(source.absolute())
+
+
+def _new_folder(parent: Path, name: str) -> Path:
+    """The first of ``name-1``, ``name-2``, … in ``parent`` that does not exist, made now: no other run can take it."""
+    make_folder(parent)
+    number = 1
+    while True:
+        folder = parent / f"{name}-{number}"
+        try:
+            folder.mkdir()
+            return folder
+        except FileExistsError:
+            number += 1
+        except OSError:
+            make_folder(folder)  # the same failure, in words
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def _run_to_resume(out: Path | None, task: str | None) -> Path:
+    if out is not None:
+        if not out.is_dir():
+            raise CheckpointError(
+                "there is no run to resume", expected="a folder that chainrule train wrote", got="no such folder",
+                where=out, fix="check --out, or leave --resume out to start a run there",
+            )  # fmt: skip
+        return out
+    found = sorted(_RUNS.glob("*/config.toml"), key=lambda path: path.stat().st_mtime)
+    name = None if task is None else Path(task).stem
+    found = [path for path in found if name is None or path.parent.name.rpartition("-")[0] == name]
+    if not found:
+        raise CheckpointError(
+            "there is no run to resume", expected="a run folder in runs/, or --out DIR",
+            got=f"no runs{'' if task is None else ' of ' + task} in {_RUNS.absolute()}", fix="name it: --out DIR",
+        )  # fmt: skip
+    return found[-1].parent
+
+
+def _refuse_with_resume(given: dict[str, Any]) -> None:
+    names = [
+        f"--{'lr' if name == 'learning_rate' else name.replace('_', '-')}" for name in given if given[name] is not None
+    ]
+    if names:
+        raise OptionError(
+            "a resumed run keeps the options it was started with",
+            expected="no options but --out, --epochs, --json, --quiet", got=", ".join(names), fix=f"leave out {', '.join(names)}, or start a new run",
+        )  # fmt: skip
+
+
+def _resume_command(folder: Path | None) -> str:
+    return f"chainrule train --resume --out {shlex.quote(str(folder))}"
+
+
+_last_shown = [0.0]
+
+
+def _downloading(name: str, done: int, total: int | None) -> None:
+    now = time.monotonic()
+    if now - _last_shown[0] > 1 or done == total:
+        _last_shown[0] = now
+        note(f"{name}: {done / 1e6:.1f} of {total / 1e6:.1f} MB" if total else f"{name}: {done / 1e6:.1f} MB")
+
+
+def _json_number(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _summary(result: RunResult) -> list[str]:
+    """The result as a few lines of text."""
+    summary = result.summary
+    metric = "accuracy" if "test_accuracy" in summary else "rmse"
+
+    def shown(value: float | None) -> str:
+        if value is None or not math.isfinite(value):
+            return "none"
+        return f"{value:.2%}" if metric == "accuracy" else f"{value:,.6g}"
+
+    label = "accuracy" if metric == "accuracy" else "RMSE"
+    early = f" (stopped early; the best was epoch {result.fit.best_epoch})" if summary["stopped"] == "early" else ""
+    return [
+        f"{summary['task']}: {' → '.join(map(str, result.model.sizes))}, {summary['parameters']:,} parameters",
+        f"{summary['epochs']} epochs{early}, {summary['steps']:,} steps in {summary['seconds']:.1f} s",
+        f"test {label} {shown(summary[f'test_{metric}'])}, test loss {summary['test_loss']:.4g}",
+        f"report: {result.folder / 'report.html'}",
+    ]
