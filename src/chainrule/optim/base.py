@@ -131,7 +131,7 @@ def like(value: Array, leaf: Array) -> Array:
 
 def array(value: Array) -> Array:
     """``value`` as an array where NumPy arithmetic on 0-d arrays made a scalar of it."""
-    return np.reshape(value, ()) if np.ndim(value) == 0 else value
+    return np.asarray(value) if isinstance(value, np.generic) else value
 
 
 def mapped(f: Callable[..., tuple[Array, ...]], outputs: int, *columns: Params) -> tuple[Params, ...]:
