@@ -1,0 +1,359 @@
+"""Builds a graph line by line.
+
+The builder hash-conses: the same op on the same lines with the same attributes is the same line, so common
+subexpressions never appear and ``x*x`` is one line that uses ``x`` twice.  Arrays met on the way become inputs
+("captured"), copied so that a later in-place write by the user can't change what was computed; scalars become
+constants.  Values are computed on demand, in order, each once.
+
+Does not simplify what the user wrote; lines that no output needs are dropped by :meth:`Builder.finish`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+
+from chainrule.base.arrays import Spec, spec_of
+from chainrule.base.errors import ChainruleError, LeakedSymbolError, TraceError
+from chainrule.graph.graph import Constant, Graph, Line, Source, live_lines
+from chainrule.graph.source import user_source
+from chainrule.ops.expr import CATALOGUE, Expr
+from chainrule.ops.record import Op, differentiable_output
+
+ACTIVE: ContextVar[Builder | None] = ContextVar("chainrule_active_builder", default=None)
+"""The builder of the function being traced in this thread; inner functions trace into builders of their own."""
+
+_WEAK = (int, float, complex)
+_SCALARS = (bool, int, float, complex, np.generic)
+
+
+class Builder:
+    """Lines under construction.
+
+    ``handle`` makes the user-facing object for a line: Symbol while tracing, Expr in transforms.  ``tracing`` builders
+    note the user's source line and record into whatever builder is active; the others write where they are told.
+    ``follow`` sets the source and ``of`` that the next lines get.
+    """
+
+    def __init__(self, handle: Callable[[Any, int], Expr] = Expr, tracing: bool = False, name: str = "") -> None:
+        self.handle = handle
+        self.tracing = tracing
+        self.name = name
+        self.lines: list[Line] = []
+        self.table: dict[Any, int] = {}
+        self.explicit: list[int] = []
+        self.captured: list[tuple[int, Any]] = []
+        self.given: dict[int, Any] = {}
+        self.values: dict[int, Any] = {}
+        self.names: dict[int, str] = {}
+        self.kept_alive: list[Any] = []
+        self.closed = False
+        self.source: Source | None = None
+        self.of: tuple[int, int] | None = None
+
+    def active(self) -> Builder:
+        """The builder that a new line goes to."""
+        if not self.tracing:
+            return self
+        return ACTIVE.get() or self
+
+    def leak_error(self) -> LeakedSymbolError:
+        """The error for using a Symbol of this builder outside its function."""
+        return leaked(self)
+
+    def follow(self, source: Source | None, of: tuple[int, int] | None = None) -> None:
+        """Give the lines that come this source, and this ``of``."""
+        self.source = source
+        self.of = of
+
+    # Lines
+
+    def append(
+        self,
+        op: Op,
+        args: tuple[int, ...],
+        attrs: tuple[tuple[str, Any], ...],
+        spec: Any,
+        source: Source | None = None,
+        of: tuple[int, int] | None = None,
+    ) -> int:
+        """The index of this line, which is new only if there is none like it."""
+        key = (op, args, attrs)
+        found = self.table.get(key)
+        if found is not None:
+            return found
+        index = len(self.lines)
+        self.lines.append(Line(op, args, attrs, spec, source, of))
+        self.table[key] = index
+        return index
+
+    def _location(self) -> Source | None:
+        return user_source() if self.tracing else self.source
+
+    def emit(self, op: Op, args: Sequence[Any], attrs: dict[str, Any]) -> Any:
+        """Record ``op`` on Exprs, arrays and scalars; returns the handle of its output (a tuple of several)."""
+        if self.closed:
+            raise leaked(self)
+        try:
+            if op.broadcasts:
+                indices, spec = self._broadcasting(op, args)
+            else:
+                indices = tuple([self.line_of(a) for a in args])
+                spec = op.infer([self.lines[i].spec for i in indices], attrs)
+        except ChainruleError as error:
+            raise located(error, op, self._location()) from None
+        packed = tuple(sorted(attrs.items())) if attrs else ()
+        key = (op, indices, packed)
+        index = self.table.get(key)
+        if index is None:
+            index = len(self.lines)
+            source = user_source() if self.tracing else self.source
+            self.lines.append(Line(op, indices, packed, spec, source, self.of))
+            self.table[key] = index
+        return self.wrap(index)
+
+    def wrap(self, index: int) -> Any:
+        """The handle of a line; for a line with several outputs, a tuple of handles of its items."""
+        spec = self.lines[index].spec
+        if isinstance(spec, Spec):
+            return self.handle(self, index)
+        line = self.lines[index]
+        item = CATALOGUE["item"]
+        return tuple(
+            self.handle(self, self.append(item, (index,), (("position", i),), part, line.source, line.of))
+            for i, part in enumerate(spec)
+        )
+
+    def _broadcasting(self, op: Op, args: Sequence[Any]) -> tuple[tuple[int, ...], Spec]:
+        lines = self.lines
+        kinds: list[Any] = []
+        found: list[Any] = []
+        for a in args:
+            if isinstance(a, Expr):
+                index = a.index if a.builder is self else self.capture(a)
+                found.append(index)
+                kinds.append(lines[index].spec.dtype)
+            elif type(a) in _WEAK:
+                found.append(None)
+                kinds.append(type(a))
+            else:
+                index = self.line_of(a)
+                found.append(index)
+                kinds.append(lines[index].spec.dtype)
+        into, out = op.loop(kinds)
+        shape: tuple[int, ...] | None = None
+        same = True
+        for position, index in enumerate(found):
+            if index is None:
+                found[position] = self.constant_line(np.asarray(args[position], into[position]))
+                continue
+            spec = lines[index].spec
+            if spec.dtype != into[position]:
+                found[position] = self._cast(index, into[position])
+            if shape is None:
+                shape = spec.shape
+            elif shape != spec.shape:
+                same = False
+        if shape is None:
+            shape = ()
+        if same:
+            return tuple(found), Spec(shape, out)
+        return tuple(found), op.infer([lines[i].spec for i in found], {})
+
+    def _cast(self, index: int, dtype: Any) -> int:
+        spec = Spec(self.lines[index].spec.shape, dtype)
+        return self.append(CATALOGUE["cast"], (index,), (("dtype", dtype),), spec, self._location(), self.of)
+
+    def line_of(self, value: Any) -> int:
+        """The line of an Expr, an array or a scalar, captured or made a constant as needed."""
+        if isinstance(value, Expr):
+            return value.index if value.builder is self else self.capture(value)
+        if isinstance(value, _SCALARS) or (isinstance(value, np.ndarray) and value.ndim == 0):
+            return self.constant_line(np.asarray(value))
+        return self.capture_array(value)
+
+    def constant_line(self, array: Any) -> int:
+        """The line of a constant held in the graph itself."""
+        attrs = (("value", Constant(array)),)
+        return self.append(CATALOGUE["constant"], (), attrs, Spec(array.shape, array.dtype), None, self.of)
+
+    def constant(self, array: Any) -> Expr:
+        """The handle of a constant held in the graph itself."""
+        return self.handle(self, self.constant_line(np.asarray(array)))
+
+    # Inputs
+
+    def input(self, spec: Spec, name: str = "", given: Any = None) -> Expr:
+        """A new input; ``given`` is its value: an array, or a handle of an outer builder's line, or None."""
+        index = self._new_input(spec, name, given)
+        self.explicit.append(index)
+        return self.handle(self, index)
+
+    def _new_input(self, spec: Spec, name: str, given: Any) -> int:
+        index = len(self.lines)
+        self.lines.append(Line(CATALOGUE["input"], (), (), spec))
+        if name:
+            self.names[index] = name
+        if given is not None:
+            self.given[index] = given
+        return index
+
+    def capture(self, outer: Expr) -> int:
+        """The input that stands for a line of an enclosing function's graph."""
+        if outer.builder.closed:
+            raise leaked(outer.builder)
+        if not self.tracing:
+            raise TraceError("an Expr of another graph reached a transform", got=repr(outer))
+        outer_index = outer.index
+        key = ("captured", id(outer.builder), outer_index)
+        index = self.table.get(key)
+        if index is None:
+            frozen = Expr(outer.builder, outer_index)
+            index = self._new_input(outer.spec, outer.builder.names.get(outer_index, ""), frozen)
+            self.captured.append((index, frozen))
+            self.table[key] = index
+            self.kept_alive.append(outer.builder)
+        return index
+
+    def capture_array(self, value: Any) -> int:
+        """The input that stands for a concrete array met on the way."""
+        array = native(value)
+        key = ("array", id(value))
+        index = self.table.get(key)
+        if index is not None and same_array(self.values[index], array):
+            return index
+        spec = spec_of(array)
+        copy = np.array(array)
+        copy.flags.writeable = False
+        index = self._new_input(spec, "", copy)
+        self.values[index] = copy
+        self.captured.append((index, copy))
+        self.table[key] = index
+        self.kept_alive.append(value)
+        return index
+
+    # Values
+
+    def value(self, index: int) -> Any:
+        """The concrete value of a line.  Raises KeyError(index of an input) where an input has none."""
+        values = self.values
+        if index in values:
+            return values[index]
+        needed = {index}
+        stack = [index]
+        while stack:
+            for arg in self.lines[stack.pop()].args:
+                if arg not in values and arg not in needed:
+                    needed.add(arg)
+                    stack.append(arg)
+        with np.errstate(all="ignore"):
+            for i in sorted(needed):
+                line = self.lines[i]
+                if line.op.name == "input":
+                    values[i] = self._given_value(i)
+                else:
+                    values[i] = line.op.run(*[values[a] for a in line.args], **dict(line.attrs))
+        return values[index]
+
+    def _given_value(self, index: int) -> Any:
+        given = self.given.get(index)
+        if given is None:
+            raise KeyError(index)
+        return given.builder.value(given.index) if isinstance(given, Expr) else given
+
+    def carries_gradient(self, index: int) -> bool:
+        """Whether a derivative reaches this line from an input, here or in an enclosing function."""
+        seen: set[int] = set()
+        stack = [index]
+        while stack:
+            i = stack.pop()
+            line = self.lines[i]
+            if i in seen or not differentiable_output(line.spec):
+                continue
+            seen.add(i)
+            if line.op.name == "input":
+                given = self.given.get(i)
+                if isinstance(given, Expr):
+                    if given.builder.carries_gradient(given.index):
+                        return True
+                elif i in self.explicit:
+                    return True
+            attrs = dict(line.attrs)
+            stack.extend(
+                a
+                for position, a in enumerate(line.args)
+                if line.op.name == "item" or line.op.undifferentiable(position, attrs) is None
+            )
+        return False
+
+    # The result
+
+    def finish(self, outputs: Sequence[Any]) -> tuple[Graph, list[Any]]:
+        """The graph of ``outputs`` (handles, arrays or scalars) and the captured values that go behind its inputs."""
+        indices = [self.line_of(o) for o in outputs]
+        live = live_lines(self.lines, indices)
+        captured = [(i, value) for i, value in self.captured if live[i]]
+        order = self.explicit + [i for i, _ in captured]
+        new = {old: position for position, old in enumerate(order)}
+        lines = [self.lines[i] for i in order]
+        names = tuple(self.names.get(i, "") for i in order)
+        for i, line in enumerate(self.lines):
+            if live[i] and i not in new:
+                new[i] = len(lines)
+                lines.append(line._replace(args=tuple([new[a] for a in line.args])))
+        graph = Graph(tuple(lines), len(order), tuple(new[i] for i in indices), names)
+        return graph, [value for _, value in captured]
+
+    def inline(self, graph: Graph, args: Sequence[Any], sources: bool = True) -> list[Any]:
+        """Copy the lines of ``graph``, with ``args`` for its inputs; returns the handles of its outputs."""
+        return [self.wrap(i) for i in self.inline_lines(graph, args, sources)]
+
+    def inline_lines(self, graph: Graph, args: Sequence[Any], sources: bool = True) -> list[int]:
+        """The line indices of the outputs of ``graph`` copied in here."""
+        new = [self.line_of(a) for a in args]
+        if len(new) != graph.inputs:
+            raise TraceError("wrong number of inputs for a graph", expected=graph.inputs, got=len(new))
+        for line in graph.lines[graph.inputs :]:
+            source = line.source if sources else self.source
+            new.append(
+                self.append(line.op, tuple([new[a] for a in line.args]), line.attrs, line.spec, source, self.of)
+            )
+        return [new[i] for i in graph.outputs]
+
+
+def leaked(builder: Builder) -> LeakedSymbolError:
+    """The error for a Symbol used after its function returned."""
+    return LeakedSymbolError(
+        "a Symbol was used after the function that made it returned",
+        expected="Symbols used only while the traced function runs",
+        got=f"a Symbol of the finished trace of {builder.name or 'a function'}",
+        where=user_source(),
+        fix="return the value from the function (has_aux=True carries extra results) instead of storing it outside",
+    )
+
+
+def located(error: ChainruleError, op: Op, source: Source | None) -> ChainruleError:
+    """The same error, naming the op and the user's line."""
+    if error.where is not None:
+        return error
+    return type(error)(
+        f"{op.name}: {error.problem}",
+        expected=error.expected,
+        got=error.got,
+        where=source,
+        fix=error.fix,
+    )
+
+
+def native(value: Any) -> Any:
+    """``value`` as an array in the machine's byte order; its subclass, mask and metadata do not survive."""
+    array = np.asarray(value)
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def same_array(a: Any, b: Any) -> bool:
+    """Whether two arrays hold the same bits' worth of values (NaN equals NaN)."""
+    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()

@@ -1,0 +1,35 @@
+"""Which line of the user's code is running: the innermost frame outside chainrule, NumPy, SciPy and optree."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import numpy as np
+
+from chainrule.graph.graph import Source
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_SITE = os.path.dirname(os.path.dirname(os.path.abspath(np.__file__)))
+_HIDDEN = (_PACKAGE, *(os.path.join(_SITE, name) + os.sep for name in ("numpy", "scipy", "optree")), "<frozen")
+
+_is_hidden: dict[str, bool] = {}
+_sources: dict[tuple[str, int], Source] = {}
+
+
+def user_source() -> Source | None:
+    """The Source of the user's line that is running now, or None where there is none."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        hidden = _is_hidden.get(name)
+        if hidden is None:
+            hidden = _is_hidden[name] = name.startswith(_HIDDEN)
+        if not hidden:
+            key = (name, frame.f_lineno)
+            found = _sources.get(key)
+            if found is None:
+                found = _sources[key] = Source(name, frame.f_lineno, frame.f_code.co_name)
+            return found
+        frame = frame.f_back  # type: ignore[assignment]
+    return None

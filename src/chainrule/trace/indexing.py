@@ -1,0 +1,238 @@
+"""NumPy's indexing on Symbols: every form of key is brought to a basic key, or to gathering along leading axes.
+
+A key that mixes slices and integer arrays is applied in two steps, as NumPy defines it: first the basic part, then the
+arrays; the axes the arrays make stand where the first array stood if the arrays are adjacent, and in front otherwise.
+A boolean mask is the positions where it holds, so it needs a value; writing by a mask does not.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from chainrule.base.errors import DtypeError, ShapeError
+from chainrule.graph.source import user_source
+from chainrule.ops import index as ops
+from chainrule.ops import pointwise
+from chainrule.ops.expr import Expr
+from chainrule.trace.symbol import Symbol, as_symbol
+
+
+class Parsed(NamedTuple):
+    """A basic key, then integer arrays for some axes of what the basic key leaves.
+
+    ``arrays[i]`` indexes axis ``axes[i]``; the axes they make go to ``position``.
+    """
+
+    basic: tuple[Any, ...]
+    arrays: tuple[Any, ...]
+    axes: tuple[int, ...]
+    position: int
+
+
+def _is_array(part: Any) -> bool:
+    return isinstance(part, (np.ndarray, Expr))
+
+
+def _mask_positions(mask: Any) -> tuple[Any, ...]:
+    value = mask.value if isinstance(mask, Symbol) else np.asarray(mask)
+    return tuple(np.nonzero(value))
+
+
+def parse(key: Any, shape: tuple[int, ...]) -> Parsed:
+    """Bring a key for an array of ``shape`` into the form of :class:`Parsed`.  Raises ShapeError, DtypeError."""
+    parts = list(key) if isinstance(key, tuple) else [key]
+    parts = [np.asarray(q) if isinstance(q, list) else q for q in parts]
+    parts = [_scalar_index(q) for q in parts]
+    consumed = sum(_consumes(q) for q in parts)
+    if consumed > len(shape):
+        raise ShapeError(
+            "too many indices", expected=f"at most {len(shape)} for shape {shape}", got=consumed, where=user_source()
+        )
+    dots = [i for i, q in enumerate(parts) if q is Ellipsis]
+    if len(dots) > 1:
+        raise ShapeError("an index can only have one ellipsis", got=key, where=user_source())
+    at = dots[0] if dots else len(parts)
+    parts[at : at + 1] = [slice(None)] * (len(shape) - consumed)
+
+    any_array = any(_is_array(q) for q in parts)
+    basic: list[Any] = []
+    arrays: list[Any] = []
+    axes: list[int] = []
+    axis = kept = 0
+    groups: list[int] = []
+    for place, part in enumerate(parts):
+        if part is None:
+            basic.append(None)
+            kept += 1
+        elif isinstance(part, slice):
+            basic.append(_triple(part, shape[axis]))
+            axis += 1
+            kept += 1
+        elif isinstance(part, int) and not any_array:
+            basic.append(_checked(part, shape[axis], axis))
+            axis += 1
+        else:
+            found = _index_arrays(part, shape, axis)
+            for one in found:
+                basic.append((0, shape[axis], 1))
+                arrays.append(one)
+                axes.append(kept)
+                axis += 1
+                kept += 1
+            groups.append(place)
+    adjacent = not groups or groups[-1] - groups[0] == len(groups) - 1
+    return Parsed(tuple(basic), tuple(arrays), tuple(axes), axes[0] if axes and adjacent else 0)
+
+
+def _scalar_index(part: Any) -> Any:
+    if isinstance(part, (bool, np.bool_)):
+        raise DtypeError("a single bool as an index is not traced", got=part, where=user_source(), fix="use None or :")
+    if isinstance(part, (int, np.integer)):
+        return int(part)
+    if isinstance(part, np.ndarray) and part.ndim == 0 and part.dtype.kind in "iu":
+        return int(part)
+    if isinstance(part, slice) or part is None or part is Ellipsis or isinstance(part, (np.ndarray, Expr)):
+        return part
+    if isinstance(part, tuple):
+        return np.asarray(part)
+    raise DtypeError(
+        "not an index",
+        expected="ints, slices, None, …, integer arrays or boolean masks",
+        got=repr(part),
+        where=user_source(),
+    )
+
+
+def _consumes(part: Any) -> int:
+    if part is None or part is Ellipsis:
+        return 0
+    if isinstance(part, (np.ndarray, Expr)) and part.dtype.kind == "b":
+        return int(part.ndim)
+    return 1
+
+
+def _checked(i: int, size: int, axis: int) -> int:
+    if not -size <= i < size:
+        raise ShapeError(
+            "index out of range", expected=f"-{size} <= index < {size} in axis {axis}", got=i, where=user_source()
+        )
+    return i % size
+
+
+def _triple(part: slice, size: int) -> tuple[int, int | None, int]:
+    start, stop, step = part.indices(size)
+    return start, (None if stop < 0 else stop), step
+
+
+def _index_arrays(part: Any, shape: tuple[int, ...], axis: int) -> tuple[Any, ...]:
+    if isinstance(part, int):
+        return (np.asarray(_checked(part, shape[axis], axis)),)
+    if part.dtype.kind == "b":
+        expected = shape[axis : axis + part.ndim]
+        if part.shape != expected:
+            raise ShapeError(
+                "a boolean mask of another shape than what it selects from",
+                expected=expected, got=part.shape, where=user_source(),
+            )  # fmt: skip
+        return _mask_positions(part)
+    if part.dtype.kind not in "iu" and part.size:
+        raise DtypeError(
+            "an array used as an index must hold integers or bools", got=part.dtype, where=user_source()
+        )
+    if isinstance(part, Expr):
+        size = shape[axis]
+        return (pointwise.where(pointwise.less(part, 0), part + size, part),)
+    whole = np.asarray(part, np.int64) if part.size else np.zeros(part.shape, np.int64)
+    if whole.size and not (-shape[axis] <= whole.min() and whole.max() < shape[axis]):
+        raise ShapeError(
+            "index out of range",
+            expected=f"-{shape[axis]} <= index < {shape[axis]} in axis {axis}",
+            got=f"indices from {whole.min()} to {whole.max()}",
+            where=user_source(),
+        )
+    return (np.where(whole < 0, whole + shape[axis], whole),)
+
+
+def _in_front(ndim: int, axes: tuple[int, ...]) -> tuple[int, ...]:
+    return (*axes, *(i for i in range(ndim) if i not in axes))
+
+
+def read(x: Any, key: Any) -> Any:
+    """``x[key]``: a view of ``x`` for a basic key, a new array otherwise."""
+    parsed = parse(key, x.shape)
+    part = ops.index(x, key=parsed.basic)
+    if not parsed.arrays:
+        basic = parsed.basic
+        return part._as_view(
+            x, lambda base: ops.index(base, key=basic), lambda base, new: ops.update(base, new, key=basic)
+        )
+    if _is_whole(parsed.basic, x.shape):
+        part = x
+    front = np.transpose(part, _in_front(part.ndim, parsed.axes))
+    arrays = _together(parsed.arrays)
+    out = ops.gather(front, *arrays)
+    made = arrays[0].ndim
+    if parsed.position:
+        order = list(range(made, made + parsed.position))
+        out = np.transpose(out, [*order, *range(made), *range(made + parsed.position, out.ndim)])
+    return out
+
+
+def _is_whole(basic: tuple[Any, ...], shape: tuple[int, ...]) -> bool:
+    return basic == tuple((0, n, 1) for n in shape)
+
+
+def _together(arrays: tuple[Any, ...]) -> list[Any]:
+    symbols = [as_symbol(a) for a in arrays]
+    shape = np.broadcast_shapes(*[a.shape for a in symbols])
+    return [np.broadcast_to(a, shape) for a in symbols]
+
+
+def write(x: Any, key: Any, value: Any) -> None:
+    """``x[key] = value``, which rebinds ``x``."""
+    value = _fitting(x, value)
+    if isinstance(key, (np.ndarray, Expr)) and key.dtype.kind == "b" and key.shape == x.shape and value.ndim == 0:
+        x._rebind(pointwise.where(key, value, x))
+        return
+    parsed = parse(key, x.shape)
+    if not parsed.arrays:
+        shape = ops.indexed_shape(x.shape, parsed.basic)
+        while value.ndim > len(shape) and value.shape[0] == 1:  # NumPy drops leading ones when it assigns
+            value = value[0]
+        x._rebind(ops.update(x, value, key=parsed.basic))
+        return
+    _write_arrays(x, parsed, value, ops.scatter)
+
+
+def add_at(x: Any, key: Any, value: Any) -> None:
+    """``np.add.at(x, key, value)``: repeated places add up."""
+    value = _fitting(x, value)
+    parsed = parse(key, x.shape)
+    if not parsed.arrays:
+        write(x, key, read(x, key) + value)
+        return
+    _write_arrays(x, parsed, value, ops.scatter_add)
+
+
+def _fitting(x: Any, value: Any) -> Any:
+    value = as_symbol(value)
+    return value if value.dtype == x.dtype else pointwise.cast(value, dtype=x.dtype)
+
+
+def _write_arrays(x: Any, parsed: Parsed, value: Any, op: Any) -> None:
+    part = x if _is_whole(parsed.basic, x.shape) else ops.index(x, key=parsed.basic)
+    order = _in_front(part.ndim, parsed.axes)
+    front = np.transpose(part, order)
+    arrays = _together(parsed.arrays)
+    made = arrays[0].ndim
+    places = arrays[0].shape
+    rest = front.shape[len(arrays) :]
+    # The value has the axes of x[key]; bring the ones the arrays made to the front.
+    target = (*rest[: parsed.position], *places, *rest[parsed.position :])
+    value = np.broadcast_to(value, target)
+    middle = range(parsed.position, parsed.position + made)
+    value = np.transpose(value, [*middle, *(i for i in range(value.ndim) if i not in middle)])
+    new = np.transpose(op(front, value, *arrays), np.argsort(order))
+    x._rebind(new if part is x else ops.update(x, new, key=parsed.basic))

@@ -1,0 +1,340 @@
+"""The Symbol: what a traced function gets in place of its arrays.
+
+It stands for one line of the graph under construction and speaks Python's operators and NumPy's protocols, so that
+unmodified NumPy code runs on it.  In-place writes rebind the Symbol to a new line.  A Symbol read through basic
+indexing, a transposition or the like is a view, as in NumPy: a write to it goes through to its base, and the base's
+other views follow.  A write through a reshaped view, which NumPy may or may not have copied, is refused.
+
+Where a value is known (under grad, vjp, explain) ``if``, ``while``, ``print`` and formatting use it.  Whatever would
+turn a Symbol into a plain number in silence, and so lose its gradient, raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from chainrule.base.arrays import Spec
+from chainrule.base.errors import ChainruleError, ShapeError, TraceError
+from chainrule.graph.builder import ACTIVE
+from chainrule.graph.source import user_source
+from chainrule.ops import pointwise
+from chainrule.ops.expr import Expr
+from chainrule.trace.table import ARRAY_FUNCTIONS, UFUNCS, no_such_function
+
+_ONLY_HERE = (
+    "np.stack or np.concatenate to join values; np.array([...], like=x), np.zeros_like(x), np.full_like(x, …) to make "
+    "arrays; NumPy's functions instead of math's; cr.stop_gradient(x) where no gradient is wanted"
+)
+
+
+class View:
+    """How a Symbol sees its base: ``read`` makes the view from the base, ``write`` the base from a changed view."""
+
+    __slots__ = ("base", "read", "version", "write")
+
+    def __init__(
+        self, base: Symbol, read: Callable[[Any], Any], write: Callable[[Any, Any], Any] | None
+    ) -> None:
+        self.base = base
+        self.read = read
+        self.write = write
+        self.version = base._version
+
+
+class Symbol(Expr):
+    """One value of the traced function: an array of known ``shape`` and ``dtype``."""
+
+    __slots__ = ("_broken", "_version", "_view")
+    __array_priority__ = 1000
+
+    def __init__(self, builder: Any, index: int) -> None:
+        self.builder = builder
+        self._index = index
+        self._version = 0
+        self._view: View | None = None
+        self._broken: Any = None
+
+    # Lines, views and in-place writes
+
+    @property
+    def index(self) -> int:
+        """The line this Symbol stands for now; a view whose base was written to is read again."""
+        view = self._view
+        if view is not None and (view.version != view.base._version or view.base._view is not None):
+            base_index = view.base.index
+            if view.version != view.base._version:
+                self._index = view.read(Expr(self.builder, base_index))._index
+                view.version = view.base._version
+                self._version += 1
+        if self._broken is not None:
+            written, where = self._broken
+            raise TraceError(
+                "an array was changed through a reshaped view of it, and is used again",
+                expected="writes to the array itself, or to a copy",
+                got=f"a write through the view at {written}",
+                where=where or user_source(),
+                fix="write to the array before reshaping, or reshape a copy: x.copy().reshape(…)",
+            )
+        return self._index
+
+    def _rebind(self, new: Any) -> None:
+        """Make this Symbol stand for the line of ``new``, and its base too where it is a view."""
+        if ACTIVE.get() is not self.builder:
+            raise TraceError(
+                "an array of the enclosing function is written to inside an inner function",
+                expected="inner functions that return their results",
+                got="an in-place write to an outer array",
+                where=user_source(),
+                fix="return the new value from the inner function, or write to a copy made inside it",
+            )
+        view = self._view
+        if view is not None:
+            if view.write is None:
+                view.base._break(user_source())
+            else:
+                view.base._rebind(view.write(Expr(self.builder, view.base.index), Expr(self.builder, new.index)))
+                view.version = view.base._version
+        self._index = new.index
+        self._version += 1
+
+    def _break(self, where: Any) -> None:
+        self._broken = (where, None)
+        if self._view is not None:
+            self._view.base._break(where)
+
+    def _write(self, value: Any, cast: str = "same_kind") -> Symbol:
+        """``self[...] = value`` for a value of the same shape: what ``+=`` and ``out=`` do."""
+        if not isinstance(value, Expr):
+            value = self.builder.active().constant(np.asarray(value)) if np.ndim(value) == 0 else as_symbol(value)
+        if value.shape != self.shape:
+            if np.broadcast_shapes(value.shape, self.shape) != self.shape:
+                raise ShapeError(
+                    "the result does not fit the array it is written into",
+                    expected=self.shape, got=value.shape, where=user_source(),
+                )  # fmt: skip
+            value = ARRAY_FUNCTIONS[np.broadcast_to](value, self.shape)
+        if value.dtype != self.dtype:
+            if not np.can_cast(value.dtype, self.dtype, cast):  # type: ignore[arg-type]
+                raise TraceError(
+                    "an in-place result can't be stored in this dtype",
+                    expected=f"a result that casts to {self.dtype}",
+                    got=value.dtype,
+                    where=user_source(),
+                    fix="write x = x + y instead of x += y, or cast with .astype first",
+                )
+            value = pointwise.cast(value, dtype=self.dtype)
+        self._rebind(value)
+        return self
+
+    def _as_view(self, of: Any, read: Any, write: Any) -> Any:
+        self._view = View(of, read, write)
+        return self
+
+    # Values
+
+    @property
+    def value(self) -> Any:
+        """The concrete value, an ndarray or NumPy scalar.  Raises TraceError where there is none (jit, vmap, loops)."""
+        if self.builder.closed:
+            raise self.builder.leak_error()
+        try:
+            return self.builder.value(self.index)
+        except KeyError:
+            raise TraceError(
+                "this needs the value of a Symbol that has none",
+                expected="code whose path does not depend on values: under jit, vmap and inside loops there are none",
+                got=f"a Symbol {self.spec}",
+                where=user_source(),
+                fix="np.where for a choice by element; cr.cond for a branch; cr.scan, cr.fori_loop or cr.while_loop "
+                "for a loop; static_argnums for arguments that are plain Python values",
+            ) from None
+
+    @property
+    def has_value(self) -> bool:
+        """Whether :attr:`value` is known."""
+        try:
+            self.builder.value(self.index)
+        except KeyError:
+            return False
+        return True
+
+    def __bool__(self) -> bool:
+        return bool(self.value)
+
+    def _lossy(self, what: str) -> Any:
+        raise TraceError(
+            f"{what} would turn a traced value into a plain number and lose its gradient",
+            expected="NumPy functions that keep tracing",
+            got=f"a Symbol {self.spec}",
+            where=user_source(),
+            fix=_ONLY_HERE,
+        )
+
+    def _number(self, what: str, convert: Any) -> Any:
+        if self.builder.carries_gradient(self.index):
+            self._lossy(what)
+        return convert(self.value)
+
+    def __float__(self) -> float:
+        return self._number("float()", float)  # type: ignore[no-any-return]
+
+    def __int__(self) -> int:
+        return self._number("int()", int)  # type: ignore[no-any-return]
+
+    def __index__(self) -> int:
+        return self._number("using it as an index", lambda v: v.__index__())  # type: ignore[no-any-return]
+
+    def __complex__(self) -> complex:
+        return self._number("complex()", complex)  # type: ignore[no-any-return]
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return self._number("converting to a plain ndarray", lambda v: np.array(v, dtype=dtype))
+
+    def item(self, *args: Any) -> Any:
+        """Refused for float values: it would lose the gradient."""
+        return self._number(".item()", lambda v: np.asarray(v).item(*args))
+
+    def tolist(self) -> Any:
+        """Refused for float values: it would lose the gradient."""
+        return self._number(".tolist()", lambda v: np.asarray(v).tolist())
+
+    def __repr__(self) -> str:
+        try:
+            if self.has_value:
+                return f"Symbol({self.spec} = {self.value})"
+            return f"Symbol({self.spec})"
+        except ChainruleError:
+            return "Symbol(used after its function returned)"
+
+    def __str__(self) -> str:
+        return str(self.value) if self.has_value else repr(self)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.value, spec) if self.has_value else format(repr(self), spec)
+
+    # Shape
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of an element."""
+        return int(self.dtype.itemsize)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all elements."""
+        return self.size * self.itemsize
+
+    @property
+    def device(self) -> str:
+        """The array API's device: always the CPU."""
+        return "cpu"
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of unsized object")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self.shape:
+            raise TypeError("iteration over a 0-d array")
+        return iter([self[i] for i in range(self.shape[0])])
+
+    # NumPy's protocols
+
+    def __array_namespace__(self, api_version: str | None = None) -> Any:
+        from chainrule.trace import namespace
+
+        return namespace
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if "out" in kwargs:
+            return self._ufunc_into(kwargs.pop("out"), ufunc, method, inputs, kwargs)
+        table = UFUNCS.get(ufunc)
+        if table is None:
+            raise no_such_function(ufunc, f"the ufunc {ufunc.__name__}")
+        return table(method, *inputs, **kwargs)
+
+    def _ufunc_into(self, outs: Any, ufunc: Any, method: str, inputs: Any, kwargs: Any) -> Any:
+        for out in outs:
+            if not isinstance(out, Symbol):
+                raise TraceError(
+                    "a traced value is written into a plain ndarray, which can't hold it",
+                    expected="an array made from a traced one: np.zeros_like(x), np.zeros(n, like=x), x.copy()",
+                    got=f"an ndarray of shape {out.shape} as the target of {ufunc.__name__}",
+                    where=user_source(),
+                    fix="write a = a + x instead of a += x, or make a with np.zeros_like(x)",
+                )
+        result = self.__array_ufunc__(ufunc, method, *inputs, **kwargs)
+        results = result if isinstance(result, tuple) else (result,)
+        written = tuple(out._write(r, kwargs.get("casting", "same_kind")) for out, r in zip(outs, results, strict=True))
+        return written if isinstance(result, tuple) else written[0]
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        implementation = ARRAY_FUNCTIONS.get(func)
+        if implementation is None:
+            raise no_such_function(func, f"{func.__module__}.{func.__name__}")
+        out = kwargs.get("out")
+        if out is not None:
+            if not isinstance(out, Symbol):
+                return self._ufunc_into((out,), func, "", args, kwargs)
+            kwargs = {k: v for k, v in kwargs.items() if k != "out"}
+            return out._write(implementation(*args, **kwargs))
+        return implementation(*args, **kwargs)
+
+    # Indexing
+
+    def __getitem__(self, key: Any) -> Any:
+        from chainrule.trace.indexing import read
+
+        return read(self, key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        from chainrule.trace.indexing import write
+
+        write(self, key, value)
+
+    def __contains__(self, element: Any) -> bool:
+        return bool(np.any(self == element))
+
+
+def as_symbol(value: Any) -> Any:
+    """``value`` as a Symbol of the active trace; arrays and scalars are captured."""
+    if isinstance(value, Symbol):
+        return value
+    builder = ACTIVE.get()
+    if builder is None:
+        raise TraceError("there is no function being traced", got=repr(value), where=user_source())
+    if isinstance(value, (list, tuple)):
+        return ARRAY_FUNCTIONS[np.array](value)
+    return builder.wrap(builder.line_of(value))
+
+
+def _in_place(name: str) -> Any:
+    operator = getattr(Expr, f"__{name}__")
+
+    def method(self: Symbol, other: Any) -> Any:
+        result = operator(self, other)
+        if result is NotImplemented or self.ndim == 0:  # NumPy's scalars are immutable: a new value
+            return result
+        return self._write(result)
+
+    return method
+
+
+for _name in (
+    "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor", "lshift", "rshift",
+):  # fmt: skip
+    setattr(Symbol, f"__i{_name}__", _in_place(_name))
+
+
+def same_spec(a: Any, b: Any) -> bool:
+    """Whether two handles have one shape and dtype."""
+    return Spec(a.shape, a.dtype) == Spec(b.shape, b.dtype)

@@ -1,0 +1,64 @@
+"""Forward mode: the graph of a function becomes the graph of its tangents.
+
+Each line is followed by the tangent that its op's pushforward makes of the tangents of its arguments (Wengert, 1964).
+A tangent that is not there is a zero known without looking.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from chainrule.base.arrays import Spec, is_differentiable
+from chainrule.graph.builder import Builder
+from chainrule.graph.graph import Graph
+from chainrule.ops.expr import Expr
+from chainrule.ops.record import zeros_like
+from chainrule.transforms.reverse import depends_on, handles
+
+
+@lru_cache(maxsize=256)
+def jvp_graph(graph: Graph, wrt: tuple[int, ...]) -> Graph:
+    """The graph that also carries tangents.
+
+    Inputs: those of ``graph``, then a tangent for each input in ``wrt``.  Outputs: those of ``graph``, then the tangent
+    of every output that is float or complex (zeros where it depends on no ``wrt``).
+    """
+    builder = Builder()
+    for position, spec in enumerate(graph.input_specs):
+        builder.input(spec, graph.names[position] if graph.names else "")
+    tangents: dict[int, Any] = {}
+    for i in wrt:
+        tangents[i] = builder.input(graph.lines[i].spec, f"tangent of input {i}")
+    active = depends_on(graph, wrt)
+    new = list(range(graph.inputs))
+    for index in range(graph.inputs, len(graph.lines)):
+        line = graph.lines[index]
+        builder.follow(line.source)
+        new.append(
+            builder.append(line.op, tuple([new[a] for a in line.args]), line.attrs, line.spec, line.source, line.of)
+        )
+        if not active[index]:
+            continue
+        attrs = dict(line.attrs)
+        if line.op.name == "item":
+            parts = tangents.get(line.args[0])
+            if parts is not None and parts[attrs["position"]] is not None:
+                tangents[index] = parts[attrs["position"]]
+            continue
+        incoming = [tangents.get(a) if active[a] else None for a in line.args]
+        if all(t is None for t in incoming):
+            continue
+        args = [Expr(builder, new[a]) for a in line.args]
+        builder.follow(line.source, (new[index], 0))
+        outgoing = line.op.pushforward(incoming, handles(builder, new[index]), args, attrs)
+        if outgoing is not None:
+            tangents[index] = outgoing
+    builder.follow(None)
+    outputs = [Expr(builder, new[i]) for i in graph.outputs]
+    for i in graph.outputs:
+        spec = graph.lines[i].spec
+        if isinstance(spec, Spec) and is_differentiable(spec.dtype):
+            tangent = tangents.get(i)
+            outputs.append(zeros_like(Expr(builder, new[i])) if tangent is None else tangent)
+    return builder.finish(outputs)[0]
