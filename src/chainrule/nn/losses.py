@@ -57,6 +57,7 @@ def cross_entropy(
     ``label_smoothing`` mixes q with the uniform distribution (Szegedy et al., 2016).  ``weights``: (classes,); the
     mean over integer labels then divides by the sum of the labels' weights, as torch does.
     Raises :class:`ShapeError`; :class:`DataError` for a concrete integer label outside 0 … classes-1;
+    :class:`DtypeError` for labels of shape (...) that are not integers;
     :class:`OptionError` for smoothing outside [0, 1].
     """
     if not 0 <= label_smoothing <= 1:
@@ -73,7 +74,7 @@ def cross_entropy(
     if weights is not None and weights.shape != (classes,):
         raise _shapes("cross_entropy", f"weights.shape == ({classes},)", f"weights.shape == {weights.shape}")
     log_probability = log_softmax(logits)
-    if np.dtype(labels.dtype).kind in "iu":
+    if len(labels.shape) < len(logits.shape) or np.dtype(labels.dtype).kind in "iu":
         _check_labels("cross_entropy", logits, labels)
         index = labels[..., None].astype(np.int64)
         loss = -np.take_along_axis(log_probability, index, axis=-1)[..., 0]
