@@ -53,7 +53,7 @@ stop_gradient = Custom(
     shape_rule=lambda x: x,
     vjp=NotDifferentiable("stop_gradient was asked for"),
     jvp=NotDifferentiable("stop_gradient was asked for"),
-    batching=lambda args, batched, size: stop_gradient(*args),
+    batching=lambda args, batched, size, attrs: stop_gradient(*args),
     latex=r"\operatorname{stop}(#0)",
     sentence="passes the value on and stops the gradient",
 )
