@@ -1,4 +1,13 @@
-"""Data: digits, MNIST folders, CSV and NPZ tables, their preprocessing fitted on train rows, and seeded batches."""
+"""Data: digits, MNIST folders, CSV and NPZ tables, their preprocessing fitted on train rows, and seeded batches.
+
+>>> from chainrule import data
+>>> splits = data.digits()
+>>> splits
+Splits('digits', 1294 train, 144 validation, 359 test)
+>>> x, y = next(data.batches(splits.train, 32, order=data.permutation(len(splits.train), seed=0, epoch=0)))
+>>> x.shape, y.shape, str(x.dtype)
+((32, 64), (32,), 'float32')
+"""
 
 from chainrule.data import idx
 from chainrule.data.batching import Batch, batch_count, batches

@@ -2,7 +2,8 @@
 
 numeric      missing -> median of the train rows (and an indicator column, if any train row was missing);
              x -> log(1 + x/u), u the median of the positive values, when x >= 0 and that undoes a heavy tail;
-             then (x - mean) / standard deviation, all of the train rows.  A constant column becomes 0 everywhere.
+             then (x - mean) / standard deviation, all of the train rows, cut at a million deviations.  A column that
+             is constant in the train rows becomes 0 everywhere.
 categorical  one 0/1 column per category of the train rows, the most frequent first cut at ``MAX_CATEGORIES``; missing
              is a category of its own; a category that was not in the train rows gives all zeros.
 
@@ -33,6 +34,8 @@ MISSING = "(missing)"
 
 # A column whose values are numbers in this share of the rows, but not in all, is more likely a mistake than text.
 _NEARLY_NUMERIC = 0.95
+_LARGEST = 1e30  # squares of larger numbers leave float32, and no measurement is that large
+_FARTHEST = 1e6  # deviations from the mean; no train row is that far, a new row might be
 _HEAVY_TAIL = 2.0  # skewness from which a logarithm is tried
 
 
@@ -120,10 +123,10 @@ def as_texts(values: Column) -> list[str | None]:
 
 
 def as_numbers(values: Column) -> tuple[NDArray[np.float64], list[int]]:
-    """Values as float64, shape (n,), NaN where missing; and the rows (ascending) whose value is no finite number."""
+    """Values as float64, shape (n,), NaN where missing; and the rows (ascending) that hold no number (up to 1e30)."""
     if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
         numbers = values.astype(np.float64)
-        return numbers, np.flatnonzero(np.isinf(numbers)).tolist()
+        return numbers, np.flatnonzero(np.abs(numbers) > _LARGEST).tolist()
     numbers = np.full(len(values), np.nan)
     bad: list[int] = []
     for row, value in enumerate(values):
@@ -136,10 +139,10 @@ def as_numbers(values: Column) -> tuple[NDArray[np.float64], list[int]]:
             continue
         try:
             number = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             bad.append(row)
             continue
-        if math.isinf(number):
+        if abs(number) > _LARGEST:
             bad.append(row)
         else:
             numbers[row] = number
@@ -154,7 +157,7 @@ def numeric(raw: Mapping[str, Column], name: str, *, why: str = "is numeric") ->
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
         raise DataError(
             f"column {name!r} {why}, but a value is not a finite number",
-            expected="a number such as 12, -0.5 or 1e3, or nothing where it is missing",
+            expected="a number such as 12, -0.5 or 1e3 (at most 1e30), or nothing where it is missing",
             got=f"{str(value)[:80]!r}{more}",
             where=place(raw, name, bad[0]),
             fix=f"correct the value, or declare the column: types={{{name!r}: 'categorical'}}",
@@ -204,7 +207,8 @@ class NumericColumn:
         unit = 0.0
         if filled.min() >= 0 and _skewness(filled) > _HEAVY_TAIL:
             candidate = float(np.median(filled[filled > 0]))
-            if abs(_skewness(np.log1p(filled / candidate))) < _skewness(filled):
+            usable = candidate > 1e-15 * float(filled.max())
+            if usable and abs(_skewness(np.log1p(filled / candidate))) < _skewness(filled):
                 unit = candidate
                 filled = np.log1p(filled / unit)
         scale = float(filled.std())
@@ -222,9 +226,11 @@ class NumericColumn:
         values = numeric(raw, self.name)
         missing = np.isnan(values)
         filled = np.where(missing, self.median, values)
-        if self.unit:
-            filled = np.log1p(np.maximum(filled, 0) / self.unit)
-        out = (filled - self.mean) / self.scale if self.scale else np.zeros_like(filled)
+        with np.errstate(over="ignore"):  # what overflows is cut below
+            if self.unit:
+                filled = np.log1p(np.maximum(filled, 0) / self.unit)
+            out = (filled - self.mean) / self.scale if self.scale else np.zeros_like(filled)
+        out = np.clip(out, -_FARTHEST, _FARTHEST)
         return np.stack([out, missing.astype(np.float64)], 1) if self.indicator else out[:, None]
 
     def describe(self, x: NDArray[np.float64]) -> list[str]:

@@ -62,7 +62,8 @@ def _packaged_digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         table = np.column_stack([bunch.data, bunch.target]).astype(np.int64)
     if table.shape != (1797, 65) or table.min() < 0 or table.max() > 16 or table[:, 64].max() > 9:
         raise DataError("scikit-learn's digits are not as expected",
-                        expected="1797 rows of 64 pixels 0..16 and a label", got=f"shape {table.shape}", where=file, fix="reinstall scikit-learn")
+                        expected="1797 rows of 64 pixels 0..16 and a label",
+                        got=f"shape {table.shape}", where=file, fix="reinstall scikit-learn")
     return table[:, :64].reshape(-1, 8, 8).astype(np.uint8), table[:, 64]
 
 
@@ -123,7 +124,8 @@ def _pair(root: Path, part: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
                         got=f"{labels.dtype} of shape {labels.shape}", where=label_file, fix="check the file's name")
     if len(images) != len(labels):
         raise DataError("there are not as many labels as pictures",
-                        expected=f"{len(images)} labels, as in {image_file}", got=f"{len(labels)} labels", where=label_file, fix="put files of one set into the folder")
+                        expected=f"{len(images)} labels, as in {image_file}",
+                        got=f"{len(labels)} labels", where=label_file, fix="put files of one set into the folder")
     return images, labels.astype(np.int64)
 
 

@@ -128,7 +128,7 @@ def _parse(stream: IO[str], file: Path, delimiter: str | None) -> RawTable:
 
 def _rows(stream: IO[str], file: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """(number of its first line, values) of every row that is not blank."""
-    reader = csv.reader(stream, delimiter=delimiter, strict=True)
+    reader = csv.reader(stream, delimiter=delimiter, strict=True, skipinitialspace=True)
     start = 1
     try:
         for row in reader:
@@ -146,7 +146,7 @@ def _sniff(stream: IO[str]) -> str:
     pieces = {}
     for delimiter in _DELIMITERS:
         try:
-            pieces[delimiter] = len(next(csv.reader([first], delimiter=delimiter), []))
+            pieces[delimiter] = len(next(csv.reader([first], delimiter=delimiter, skipinitialspace=True), []))
         except csv.Error:
             pieces[delimiter] = 0
     return max(pieces, key=lambda d: pieces[d])  # the first of equals, so a comma

@@ -247,7 +247,8 @@ def _fit_pictures(
     images: Any = raw[pictures[0]]
     if len(features) > 1 or images.dtype.kind not in "biuf":
         raise DataError("pictures can't be mixed with other columns",
-                        expected="one array of numbers (n, height, width)", got=listed(features), where=where, fix="save the pictures and the target alone")
+                        expected="one array of numbers (n, height, width)",
+                        got=listed(features), where=where, fix="save the pictures and the target alone")
     if images.dtype.kind == "f" and not np.isfinite(images).all():
         raise DataError("a pixel is not a finite number", expected="finite numbers", got="NaN or infinity",
                         where=f"array {pictures[0]!r} of {where}", fix="fill missing pixels first")
