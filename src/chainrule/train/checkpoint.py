@@ -79,7 +79,7 @@ class Checkpoint:
     def _first_difference(self, group: str, wanted: Mapping[str, Array]) -> None:
         prefix = group + "/"
         found = {name: array for name, array in self.tensors.items() if name.startswith(prefix)}
-        for name in [*wanted, *(name for name in found if name not in wanted)]:
+        for name in [*wanted, *sorted(name for name in found if name not in wanted)]:
             expected = _describe(wanted[name]) if name in wanted else "no such array"
             got = _describe(found[name]) if name in found else "no such array"
             if expected != got:

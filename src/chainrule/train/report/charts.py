@@ -52,7 +52,8 @@ def log_ticks(low: float, high: float) -> list[float]:
         ticks = [unit * 10.0**power for power in range(first, last) for unit in (1, 2, 5)] + [10.0**last]
         below = [tick for tick in ticks if tick <= low]
         above = [tick for tick in ticks if tick >= high]
-        return [tick for tick in ticks if below[-1] <= tick <= above[0]] if below and above else ticks
+        inside = [tick for tick in ticks if below[-1] <= tick <= above[0]] if below and above else []
+        return inside if len(inside) > 1 else ticks
     stride = -(-(last - first) // 6)
     return [10.0**power for power in range(first, last + stride, stride)]
 
@@ -212,7 +213,7 @@ def _whole_ticks(low: float, high: float) -> list[float]:
 
 def scatter(x: Array, y: Array, *, title: str, x_label: str, y_label: str, limit: int = 3000) -> str:
     """Points (at most ``limit`` of them, evenly chosen) and the line y = x on equal axes."""
-    stride = -(-len(x) // limit)
+    stride = max(-(-len(x) // limit), 1)
     x, y = x[::stride], y[::stride]
     keep = np.isfinite(x) & np.isfinite(y)
     x, y = x[keep], y[keep]

@@ -182,7 +182,7 @@ def _confusions(evaluation: Evaluation) -> list[str]:
     worst = sorted(listed, key=lambda line: line[2])[:20]
     table = _table(
         ("class", "rows", "recall", "precision"),
-        [(name, f"{n:,}", _bar(recall), _bar(precision)) for name, n, recall, precision in worst],
+        [(html.escape(name), f"{n:,}", _bar(recall), _bar(precision)) for name, n, recall, precision in worst],
     )
     title = "Classes, hardest first" if len(listed) <= 20 else "The 20 hardest classes"
     note = "Recall: share of the class found. Precision: share of such predictions that are right."
