@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import doctest
+
 import numpy as np
 import pytest
 
-from chainrule import random
+import chainrule as cr
+from chainrule import nn, optim, random
 from chainrule.base.errors import DtypeError, OptionError, ShapeError
 from chainrule.ops.philox import philox4x32, random_bits
 
@@ -271,3 +274,66 @@ def test_bad_input(call, error, parts):
         call()
     for part in parts:
         assert part in str(caught.value)
+
+
+TRACED = {
+    "split": lambda key: random.split(key, 3),
+    "fold_in": lambda key: random.fold_in(key, 5),
+    "bits": lambda key: random.bits(key, (2, 3)),
+    "uniform": lambda key: random.uniform(key, (2, 3)),
+    "uniform, float64": lambda key: random.uniform(key, (2, 3), np.float64, -1.0, 4.0),
+    "normal": lambda key: random.normal(key, 5),
+    "truncated_normal": lambda key: random.truncated_normal(key, -1.0, 2.0, 7),
+    "exponential": lambda key: random.exponential(key, 3),
+    "gumbel": lambda key: random.gumbel(key, 3),
+    "logistic": lambda key: random.logistic(key, 3),
+    "laplace": lambda key: random.laplace(key, 3),
+    "rademacher": lambda key: random.rademacher(key, 3),
+    "bernoulli": lambda key: random.bernoulli(key, 0.3, 9),
+    "randint": lambda key: random.randint(key, -5, 5, 9),
+    "permutation": lambda key: random.permutation(key, 6),
+    "permutation of an array": lambda key: random.permutation(key, np.arange(8.0).reshape(2, 4), axis=1),
+    "choice": lambda key: random.choice(key, np.arange(5.0), 4),
+    "choice with p": lambda key: random.choice(key, 3, 4, p=np.array([0.2, 0.3, 0.5])),
+    "choice without replacement": lambda key: random.choice(key, 5, 3, replace=False),
+    "choice without replacement, p": lambda key: random.choice(key, 3, 2, replace=False, p=np.array([0.2, 0.3, 0.5])),
+    "categorical": lambda key: random.categorical(key, np.arange(3.0), shape=4),
+}
+
+
+@pytest.mark.parametrize("name", TRACED)
+def test_traced_draws_are_the_same_numbers(name):
+    draw = TRACED[name]
+    keys = random.split(random.key(4), 3)
+    expected = np.stack([draw(key) for key in keys])
+    batched = cr.vmap(draw)(keys)
+    assert batched.dtype == expected.dtype
+    np.testing.assert_array_equal(batched, expected)
+    np.testing.assert_array_equal(cr.jit(draw)(keys[1]), expected[1])
+
+
+def test_integers_of_keys_may_be_traced():
+    numbers = np.arange(-2, 3)
+    np.testing.assert_array_equal(cr.vmap(random.key)(numbers), np.stack([random.key(int(n)) for n in numbers]))
+    root = random.key(9)
+    folded = cr.vmap(lambda n: random.fold_in(root, n))(numbers)
+    np.testing.assert_array_equal(folded, np.stack([random.fold_in(root, int(n)) for n in numbers]))
+
+
+def test_draws_differentiate_in_their_parameters():
+    key = random.key(2)
+    unit = random.uniform(key, 5, np.float64)
+    gradient = cr.grad(lambda low: np.sum(random.uniform(key, 5, np.float64, low, 3.0)))(1.0)
+    assert gradient == pytest.approx(np.sum(1 - unit))
+
+
+def test_a_key_of_the_wrong_shape_is_refused_while_tracing():
+    with pytest.raises(ShapeError, match=r"key\.shape == "):
+        cr.jit(random.normal)(random.split(random.key(0)))
+
+
+@pytest.mark.parametrize("module", [random, nn, optim])
+def test_examples_in_docstrings(module):
+    result = doctest.testmod(module)
+    assert result.attempted > 0
+    assert result.failed == 0

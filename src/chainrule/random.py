@@ -4,6 +4,12 @@ A key is a uint32 array of shape (2,), a 64-bit key of Philox4x32-10 (Salmon et 
 as 1, 2, 3", 2011).  Nothing advances: to draw twice, :func:`split` the key or :func:`fold_in` a step number.  Bits are
 the same on every machine; floats that pass through log or cos may differ in the last place between math libraries.
 
+>>> from chainrule import random
+>>> for step_key in random.split(random.key(0), 2):
+...     print(random.randint(step_key, 0, 100, shape=3))
+[33 65 26]
+[92  4 17]
+
 Streams: numbers come from counter stream 0, ``split`` draws new keys from stream 1, ``fold_in`` scrambles the key with
 stream 2, adds the data to it and draws from stream 3; so no derived key repeats a word that a user draws.
 

@@ -158,6 +158,8 @@ def test_a_layer_of_ones_own():
 
 def test_names_of_bare_arrays():
     assert nn.layer_names({"w": np.zeros(2), "b": np.zeros(1)}) == ["['b']", "['w']"]
+    assert nn.layer_names({"first": {"w": np.zeros(2), "b": np.zeros(1)}}) == ["['first']"]
+    assert nn.layer_names([np.zeros(2), np.zeros(1)]) == ["[0]", "[1]"]
     assert nn.parameter_count(np.zeros((3, 4))) == 12
 
 

@@ -1,4 +1,18 @@
-"""Networks: layers that are trees of arrays, activations, initialisers, losses and metrics, all plain NumPy code."""
+"""Networks: layers that are trees of arrays, activations, initialisers, losses and metrics, all plain NumPy code.
+
+>>> import numpy as np
+>>> import chainrule as cr
+>>> from chainrule import nn
+>>> model = nn.MLP.init((2, 8, 3), activation="tanh", rng=np.random.default_rng(0))
+>>> x, labels = np.ones((5, 2), np.float32), np.array([0, 1, 2, 0, 1])
+>>> model(x).shape
+(5, 3)
+>>> nn.parameter_count(model)
+51
+>>> gradient = cr.grad(lambda model: nn.cross_entropy(model(x), labels))(model)
+>>> gradient.layers[1].weight.shape
+(8, 3)
+"""
 
 from chainrule.nn import init
 from chainrule.nn.activations import (

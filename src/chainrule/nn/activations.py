@@ -17,6 +17,7 @@ import numpy as np
 
 from chainrule.base.errors import choose
 from chainrule.nn._special import erfc, expit
+from chainrule.ops.structure import stop_gradient
 
 Array = Any
 
@@ -88,9 +89,14 @@ def tanh(x: Array) -> Array:
     return np.tanh(x)
 
 
+def _top(x: Array, axis: int | tuple[int, ...] | None) -> Array:
+    """The maximum over ``axis``, kept as an axis of 1, as a constant: what is shifted by it does not depend on it."""
+    return stop_gradient(np.max(x, axis=axis, keepdims=True))
+
+
 def logsumexp(x: Array, axis: int | tuple[int, ...] | None = -1, keepdims: bool = False) -> Array:
     """log(sum(exp(x))) over ``axis``, with the maximum taken out first.  -inf everywhere gives -inf."""
-    top = np.max(x, axis=axis, keepdims=True)
+    top = _top(x, axis)
     top = np.where(np.isfinite(top), top, 0)
     total = np.sum(np.exp(x - top), axis=axis, keepdims=True)
     # An all -inf slice has total 0: log of it is the -inf we want, without the warning.
@@ -100,13 +106,13 @@ def logsumexp(x: Array, axis: int | tuple[int, ...] | None = -1, keepdims: bool 
 
 def softmax(x: Array, axis: int = -1) -> Array:
     """exp(x) / sum(exp(x)) over ``axis``; sums to 1 along it (Bridle, 1990)."""
-    raised = np.exp(x - np.max(x, axis=axis, keepdims=True))
+    raised = np.exp(x - _top(x, axis))
     return raised / np.sum(raised, axis=axis, keepdims=True)
 
 
 def log_softmax(x: Array, axis: int = -1) -> Array:
     """log(softmax(x)) without forming the softmax: finite wherever ``x`` is."""
-    shifted = x - np.max(x, axis=axis, keepdims=True)
+    shifted = x - _top(x, axis)
     return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -25,6 +26,9 @@ from chainrule.nn.activations import activation as find_activation
 Array = Any
 Activation = str | Callable[[Array], Array]
 WeightInit = str | initial.Initializer | None
+
+# The last step of a path, when it is a field or a string key: .weight in layers[0].weight, ['w'] in ['first']['w'].
+_FIELD = re.compile(r"^(.+?)(?:\.\w+|\['[^']*'\])$")
 
 
 @runtime_checkable
@@ -265,7 +269,8 @@ def layer_names(model: Any) -> list[str]:
     """
     names: list[str] = []
     for path in trees.paths(model):
-        owner = path.rpartition(".")[0] or path
+        within = _FIELD.match(path)
+        owner = within.group(1) if within else path
         if owner not in names:
             names.append(owner)
     return names

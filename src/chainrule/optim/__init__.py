@@ -1,4 +1,19 @@
-"""Optimizers as pairs of pure functions, and the transformations, schedules and clipping they are chained from."""
+"""Optimizers as pairs of pure functions, and the transformations, schedules and clipping they are chained from.
+
+>>> import numpy as np
+>>> import chainrule as cr
+>>> from chainrule import optim
+>>> def loss(params):
+...     return np.sum((params["x"] - 3.0) ** 2)
+>>> optimizer = optim.chain(optim.clip_by_global_norm(1.0), optim.adam(optim.schedules.cosine(0.5, steps=100)))
+>>> params = {"x": np.zeros(2)}
+>>> state = optimizer.init(params)
+>>> for _ in range(100):
+...     updates, state = optimizer.update(cr.grad(loss)(params), state, params)
+...     params = optim.apply_updates(params, updates)
+>>> bool(loss(params) < 1e-3)
+True
+"""
 
 from chainrule.optim import schedules
 from chainrule.optim.adam import (
