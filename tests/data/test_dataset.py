@@ -99,7 +99,8 @@ def test_hold_out_sizes(n: int, fraction: float, labels, expected: int) -> None:
 def test_a_class_of_one_row_stays_in_training() -> None:
     labels = np.array([0] * 9 + [1])
     for seed in range(20):
-        assert 9 in hold_out(10, 0.5, seed, 0, labels)[0]
+        assert 9 in hold_out(10, 0.9, seed, 0, labels)[0]
+    assert len(hold_out(3, 0.5, 0, 0, np.arange(3))[0]) == 3
 
 
 def test_batches_cover_every_row_once() -> None:

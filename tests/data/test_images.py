@@ -178,6 +178,8 @@ def test_pictures_of_rows() -> None:
     shown = pictures(s.test, [0, 2], s.preprocessor)
     assert (shown.shape, shown.dtype) == ((2, 8, 8), np.uint8)
     assert (np.rint(images / 16 * 255).astype(np.uint8) == shown[0]).all(axis=(1, 2)).any()
+    beyond = Dataset(np.array([[-9.0] * 32 + [9.0] * 32], "f4"), np.array([0]), "classification", image_shape=(8, 8))
+    assert pictures(beyond, None, s.preprocessor)[0, 3:5, 0].tolist() == [0, 255]
     plain = pictures(s.test, [0, 2])
     assert (plain.min(), plain.max()) == (0, 255)
     with pytest.raises(DataError, match="the rows are not from a table"):

@@ -91,6 +91,22 @@ def test_missing_numbers_become_the_median_of_the_train_rows(tmp_path: Path) -> 
     assert x[:, 1].tolist() == [0, 1]
 
 
+def test_a_constant_column_is_zero_whatever_it_rounds_to(tmp_path: Path) -> None:
+    numbers: list[object] = [i / 3 for i in range(97)]
+    columns: dict[str, list[object]] = {"a": [0.1] * 97, "b": [123456.7] * 97, "c": numbers, "t": numbers}
+    s = table(write(tmp_path, columns), "t")
+    assert np.full(70, 0.1).std() > 0, "a deviation of rounding errors"
+    assert (s.train.x[:, :2] == 0).all()
+    assert s.preprocessor.transform({"a": [5], "b": [-1], "c": [3]})[0, :2].tolist() == [0, 0]
+
+
+def test_no_logarithm_of_numbers_too_far_apart(tmp_path: Path) -> None:
+    columns: dict[str, list[object]] = {"a": [1e-310] * 30 + [1e30], "t": [i / 3 for i in range(31)]}
+    s = table(write(tmp_path, columns), "t", test=0, validation=0)
+    assert s.preprocessor.notes == ()
+    assert np.isfinite(s.train.x).all()
+
+
 def test_targets_go_back_to_raw_units(mixed: Path) -> None:
     s = table(mixed, "t")
     raw = read_table(mixed)
