@@ -108,16 +108,16 @@ CONTINUOUS = [
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("name", "draw", "law"), CONTINUOUS, ids=[row[0] for row in CONTINUOUS])
 def test_continuous_distributions(name, draw, law, dtype):
-    numbers = draw(random.key(11), (300, 101), dtype)
-    assert numbers.shape == (300, 101)
+    numbers = draw(random.key(11), (500, 401), dtype)
+    assert numbers.shape == (500, 401)
     assert numbers.dtype == dtype
     assert np.all(np.isfinite(numbers))
     assert stats.kstest(numbers.ravel().astype(float), law.cdf).pvalue > 1e-3
     # Neighbours are independent.
     ranks = stats.rankdata(numbers.ravel())
     assert abs(np.corrcoef(ranks[:-1], ranks[1:])[0, 1]) < 0.02
-    np.testing.assert_array_equal(numbers, draw(random.key(11), (300, 101), dtype))
-    assert not np.array_equal(numbers, draw(random.key(12), (300, 101), dtype))
+    np.testing.assert_array_equal(numbers, draw(random.key(11), (500, 401), dtype))
+    assert not np.array_equal(numbers, draw(random.key(12), (500, 401), dtype))
     assert draw(random.key(1), (), dtype).shape == ()
     assert draw(random.key(1), (0, 2), dtype).shape == (0, 2)
 

@@ -156,6 +156,15 @@ def test_a_layer_of_ones_own():
     assert model(np.ones((2, 3))).shape == (2, 3)
 
 
+def test_models_print_in_a_few_words_and_compare_by_identity():
+    model = nn.MLP.init((4, 5, 3), activation=np.tanh, dropout=0.2, rng=RNG(0))
+    assert repr(model) == "MLP(4 → 5 → 3, tanh, dropout=0.2)"
+    assert repr(nn.Sequential([model.layers[0], "relu"])) == "Sequential(Linear(4 → 5), relu)"
+    assert repr(trees.map(lambda leaf: None, model)) == "MLP(? → ? → ?, tanh, dropout=0.2)"
+    assert model == model
+    assert model != trees.map(np.copy, model)
+
+
 def test_names_of_bare_arrays():
     assert nn.layer_names({"w": np.zeros(2), "b": np.zeros(1)}) == ["['b']", "['w']"]
     assert nn.layer_names({"first": {"w": np.zeros(2), "b": np.zeros(1)}}) == ["['first']"]

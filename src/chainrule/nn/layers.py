@@ -47,7 +47,7 @@ def _module(cls: type[_L]) -> type[_L]:
 
 
 @_module
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Linear:
     """The affine map ``x @ weight + bias``.
 
@@ -91,6 +91,9 @@ class Linear:
         draw = initial.initializer("glorot_uniform" if weight_init is None else weight_init)
         weight = draw(rng, (n_in, n_out), dtype)
         return cls(weight, np.zeros(n_out, weight.dtype) if bias else None)
+
+    def __repr__(self) -> str:
+        return describe(self)
 
     @property
     def n_in(self) -> int:
@@ -156,7 +159,7 @@ class Function:
 
 
 @_module
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Sequential:
     """Layers one after the other.  Plain functions and activation names among ``layers`` become :class:`Function`.
 
@@ -173,6 +176,9 @@ class Sequential:
         )
         object.__setattr__(self, "layers", wrapped)
 
+    def __repr__(self) -> str:
+        return describe(self)
+
     def __call__(self, x: Array, *, key: Array | None = None) -> Array:
         for index, layer in enumerate(self.layers):
             x = _call_layer(index, layer, x, key)
@@ -180,7 +186,7 @@ class Sequential:
 
 
 @_module
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class MLP:
     """A multi-layer perceptron: linear layers, an activation and dropout after each but the last.
 
@@ -246,6 +252,9 @@ class MLP:
     def sizes(self) -> tuple[int, ...]:
         return (self.layers[0].n_in, *(layer.n_out for layer in self.layers))
 
+    def __repr__(self) -> str:
+        return describe(self)
+
     def __call__(self, x: Array, *, key: Array | None = None) -> Array:
         function, drop = find_activation(self.activation), Dropout(self.dropout)
         last = len(self.layers) - 1
@@ -277,15 +286,28 @@ def layer_names(model: Any) -> list[str]:
 
 
 def describe(layer: Any) -> str:
-    """A layer in a few words: ``Linear(64 → 10)``."""
+    """A layer in a few words: ``Linear(64 → 10)``; its type's name for a layer of one's own."""
     if isinstance(layer, Linear):
-        return f"Linear({layer.n_in} → {layer.n_out})"
+        return f"Linear({_axis(layer.weight, 0)} → {_axis(layer.weight, 1)})"
     if isinstance(layer, MLP):
-        return f"MLP({' → '.join(map(str, layer.sizes))})"
+        sizes = [_axis(each.weight, 0) for each in layer.layers[:1]] + [_axis(each.weight, 1) for each in layer.layers]
+        drop = f", dropout={layer.dropout}" if layer.dropout else ""
+        return f"MLP({' → '.join(sizes)}, {_function_name(layer.activation)}{drop})"
+    if isinstance(layer, Sequential):
+        return f"Sequential({', '.join(describe(each) for each in layer.layers)})"
     if isinstance(layer, Function):
-        name = layer.function
-        return name if isinstance(name, str) else getattr(name, "__name__", "Function")
+        return _function_name(layer.function)
     return f"Dropout({layer.rate})" if isinstance(layer, Dropout) else type(layer).__name__
+
+
+def _axis(weight: Any, axis: int) -> str:
+    """The size of an axis, or ? in a tree whose leaves are no arrays (a structure, a placeholder)."""
+    shape = getattr(weight, "shape", ())
+    return str(shape[axis]) if len(shape) == 2 else "?"
+
+
+def _function_name(function: Activation) -> str:
+    return function if isinstance(function, str) else getattr(function, "__name__", "Function")
 
 
 def _call_layer(index: int, layer: Any, x: Array, key: Array | None) -> Array:
