@@ -10,7 +10,7 @@ Does not simplify what the user wrote; lines that no output needs are dropped by
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -25,6 +25,9 @@ from chainrule.ops.record import Op, differentiable_output
 
 ACTIVE: ContextVar[Builder | None] = ContextVar("chainrule_active_builder", default=None)
 """The builder of the function being traced in this thread; inner functions trace into builders of their own."""
+
+FINISHED: list[Callable[[Graph], None]] = []
+"""What looks at every graph that is finished; the checker, where it is turned on (:mod:`chainrule.graph.check`)."""
 
 _WEAK = (int, float, complex)
 _SCALARS = (bool, int, float, complex, np.generic)
@@ -192,6 +195,10 @@ class Builder:
         self.explicit.append(index)
         return self.handle(self, index)
 
+    def placeholder(self, spec: Spec) -> Expr:
+        """A line that stands for a value no output will need: :meth:`finish` drops it."""
+        return self.handle(self, self._new_input(spec, "", None))
+
     def _new_input(self, spec: Spec, name: str, given: Any) -> int:
         index = len(self.lines)
         self.lines.append(Line(CATALOGUE["input"], (), (), spec))
@@ -303,8 +310,10 @@ class Builder:
         for i, line in enumerate(self.lines):
             if live[i] and i not in new:
                 new[i] = len(lines)
-                lines.append(line._replace(args=tuple([new[a] for a in line.args])))
+                lines.append(line._replace(args=tuple([new[a] for a in line.args]), of=moved(line.of, new)))
         graph = Graph(tuple(lines), len(order), tuple(new[i] for i in indices), names)
+        for look in FINISHED:
+            look(graph)
         return graph, [value for _, value in captured]
 
     def inline(self, graph: Graph, args: Sequence[Any], sources: bool = True) -> list[Any]:
@@ -318,10 +327,38 @@ class Builder:
             raise TraceError("wrong number of inputs for a graph", expected=graph.inputs, got=len(new))
         for line in graph.lines[graph.inputs :]:
             source = line.source if sources else self.source
-            new.append(
-                self.append(line.op, tuple([new[a] for a in line.args]), line.attrs, line.spec, source, self.of)
-            )
+            of = self.of if line.of is None else moved(line.of, new)
+            new.append(self.append(line.op, tuple([new[a] for a in line.args]), line.attrs, line.spec, source, of))
         return [new[i] for i in graph.outputs]
+
+
+def moved(of: tuple[int, int] | None, new: Mapping[int, int] | Sequence[int]) -> tuple[int, int] | None:
+    """``of`` after the lines were renumbered by ``new``; None where the forward line is gone."""
+    if of is None or (isinstance(new, Mapping) and of[0] not in new):
+        return None
+    return new[of[0]], of[1]
+
+
+def restamped(of: tuple[int, int] | None, new: Sequence[Any]) -> tuple[int, int] | None:
+    """``of`` in the graph that a transform writes; ``new`` holds, per old line, its Expr there or several."""
+    if of is None:
+        return None
+    return stamp(new[of[0]], of[1])
+
+
+def stamp(handle: Any, argument: int) -> tuple[int, int] | None:
+    """``of`` for the line of ``handle`` (an Expr, or the several of one line) and the position of its argument.
+
+    None where the transform wrote another op in the line's place, one without an argument at this position.
+    """
+    while isinstance(handle, (tuple, list)):
+        handle = handle[0]
+    builder, index = handle.builder, handle.index
+    line = builder.lines[index]
+    if line.op.name == "item":
+        index = line.args[0]
+        line = builder.lines[index]
+    return (index, argument) if argument < max(len(line.args), 1) and line.op.name != "input" else None
 
 
 def leaked(builder: Builder) -> LeakedSymbolError:
@@ -356,4 +393,4 @@ def native(value: Any) -> Any:
 
 def same_array(a: Any, b: Any) -> bool:
     """Whether two arrays hold the same bits' worth of values (NaN equals NaN)."""
-    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+    return bool(a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes())

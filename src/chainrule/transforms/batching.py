@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from chainrule.base.arrays import Spec
-from chainrule.graph.builder import Builder
+from chainrule.graph.builder import Builder, stamp
 from chainrule.graph.graph import Graph
 from chainrule.ops.expr import Expr
 from chainrule.ops.record import broadcast_to
@@ -27,24 +27,29 @@ def vmap_graph(graph: Graph, batched: tuple[bool, ...], size: int, outputs_batch
         shape = (size, *spec.shape) if has else spec.shape
         builder.input(Spec(shape, spec.dtype), graph.names[position] if graph.names else "")
     new: list[list[int]] = [[i] for i in range(graph.inputs)]
+    homes = list(range(graph.inputs))  # the batched op itself, among the lines its batching rule writes
     has_axis = list(batched)
     for line in graph.lines[graph.inputs :]:
         attrs = dict(line.attrs)
         if line.op.name == "item":
             new.append([new[line.args[0]][attrs["position"]]])
+            homes.append(new[-1][0])
             has_axis.append(has_axis[line.args[0]])
             continue
         flags = [has_axis[a] for a in line.args]
         has_axis.append(any(flags))
-        builder.follow(line.source, line.of)
+        of = None if line.of is None else stamp(Expr(builder, homes[line.of[0]]), line.of[1])
+        builder.follow(line.source, of)
+        start = len(builder.lines)
         if not any(flags):
-            index = builder.append(
-                line.op, tuple([new[a][0] for a in line.args]), line.attrs, line.spec, line.source, line.of
-            )
+            args = tuple([new[a][0] for a in line.args])
+            index = builder.append(line.op, args, line.attrs, line.spec, line.source, of)
             out = builder.wrap(index)
         else:
             out = line.op.batch([Expr(builder, new[a][0]) for a in line.args], flags, size, attrs)
         new.append([o.index for o in out] if isinstance(out, tuple) else [out.index])
+        homes.append(next((i for i in range(len(builder.lines) - 1, start - 1, -1) if builder.lines[i].op is line.op),
+                          new[-1][0]))  # fmt: skip
     builder.follow(None)
     outputs = []
     for position, i in enumerate(graph.outputs):
