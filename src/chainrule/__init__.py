@@ -5,6 +5,7 @@ from chainrule.api import (
     hessian,
     hvp,
     jacobian,
+    jit,
     jvp,
     stop_gradient,
     trace,
@@ -13,18 +14,28 @@ from chainrule.api import (
     vmap,
 )
 from chainrule.graph.graph import Graph
+from chainrule.transforms.checking import check_grads
+from chainrule.transforms.control import checkpoint, cond, custom_vjp, fori_loop, scan, while_loop
 
 __version__ = "0.1.0"
 __all__ = [
     "Graph",
+    "check_grads",
+    "checkpoint",
+    "cond",
+    "custom_vjp",
+    "fori_loop",
     "grad",
     "hessian",
     "hvp",
     "jacobian",
+    "jit",
     "jvp",
+    "scan",
     "stop_gradient",
     "trace",
     "value_and_grad",
     "vjp",
     "vmap",
+    "while_loop",
 ]

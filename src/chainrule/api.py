@@ -14,13 +14,12 @@ import numpy as np
 
 from chainrule.base import trees
 from chainrule.base.arrays import Spec, is_differentiable
-from chainrule.base.errors import DtypeError, NotDifferentiableError, ShapeError, TreeError
+from chainrule.base.errors import DtypeError, NotDifferentiableError, ShapeError, TraceError, TreeError, choose
 from chainrule.graph.graph import Graph
 from chainrule.graph.source import user_source
 from chainrule.ops import structure
 from chainrule.ops.expr import Expr
-from chainrule.trace.symbol import Symbol
-from chainrule.trace.tracer import Traced, array_leaf, function_name, leaf_spec, owned, run, trace_leaves
+from chainrule.trace.tracer import Traced, array_leaf, embed, function_name, leaf_spec, owned, run, trace_leaves
 from chainrule.transforms.batching import vmap_graph
 from chainrule.transforms.forward import jvp_graph
 from chainrule.transforms.reverse import split_vjp, vjp_graph
@@ -298,8 +297,6 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0, mode: str = "rev") -
     for several argnums).  Complex arguments and results are refused.
     """
     if mode not in ("rev", "fwd"):
-        from chainrule.base.errors import choose
-
         raise choose("mode", mode, ("rev", "fwd"), where=user_source())
 
     def jacobian_of(*args: Any, **kwargs: Any) -> Any:
@@ -454,22 +451,86 @@ def trace(f: Function) -> Function:
     def traced(*args: Any, **kwargs: Any) -> Graph:
         call = _trace_call(f, args, kwargs, range(len(args)), "trace", differentiable=False)
         if any(isinstance(v, Expr) for v in call.traced.captured):
-            return call.graph
+            return call.graph  # an inner trace: what it closes over stays an input
         return embed(call.graph, call.traced.captured)
 
     return _wrap(traced, f)
 
 
-def embed(graph: Graph, captured: Sequence[Any]) -> Graph:
-    """The graph with its last inputs, the captured arrays, held inside it as constants."""
-    if not captured:
-        return graph
-    from chainrule.graph.builder import Builder
+# ---------------------------------------------------------------------------------------------------------------- jit
 
-    builder = Builder()
-    explicit = graph.inputs - len(captured)
-    for spec, name in zip(graph.input_specs[:explicit], graph.names, strict=False):
-        builder.input(spec, name)
-    args = [Symbol(builder, i) for i in range(explicit)]
-    args += [builder.constant(v) for v in captured]
-    return builder.finish(builder.inline(graph, args))[0]
+
+class Jitted:
+    """``f`` traced once per structure, shapes, dtypes and static arguments, then run as a graph.
+
+    Arrays and numbers that ``f`` closes over are read when it is traced and stay as they were then.
+    """
+
+    def __init__(
+        self, f: Function, donate_argnums: int | Sequence[int] = (), static_argnums: int | Sequence[int] = ()
+    ) -> None:
+        self.f = f
+        self.donate_argnums = _tuple(donate_argnums)
+        self.static_argnums = _tuple(static_argnums)
+        self.cache: dict[Any, Traced] = {}
+        _wrap(self, f)
+
+    def __call__(self, *args: Any) -> Any:
+        static = tuple((i, args[i]) for i in self.static_argnums if i < len(args))
+        dynamic = tuple(a for i, a in enumerate(args) if i not in self.static_argnums)
+        flat, shape = trees.flatten(dynamic)
+        leaves = [array_leaf(leaf, f"jit: an argument of {function_name(self.f)}") for leaf in flat]
+        key = (shape, tuple(map(leaf_spec, leaves)), _hashable(static))
+        traced = self.cache.get(key)
+        if traced is None:
+            traced = self._trace(args, leaves, shape)
+            # What closes over an enclosing trace's Symbols is only good inside that trace.
+            if not any(isinstance(v, Expr) for v in traced.captured):
+                self.cache[key] = traced
+        results = run(traced.graph, [*leaves, *traced.captured])
+        return trees.unflatten(traced.structure, [owned(r) for r in results])
+
+    def _trace(self, args: Sequence[Any], leaves: Sequence[Any], shape: Any) -> Traced:
+        def body(symbols: list[Any]) -> Any:
+            rest = iter(trees.unflatten(shape, symbols))
+            return self.f(*(a if i in self.static_argnums else next(rest) for i, a in enumerate(args)))
+
+        names = [
+            _joined(_argument_name(self.f, i), path)
+            for i, a in enumerate(args)
+            if i not in self.static_argnums
+            for path in trees.paths(a)
+        ]
+        return trace_leaves(
+            body, [leaf_spec(x) for x in leaves], values=False, names=names, name=function_name(self.f)
+        )
+
+
+def _tuple(argnums: int | Sequence[int]) -> tuple[int, ...]:
+    return (int(argnums),) if isinstance(argnums, (int, np.integer)) else tuple(int(i) for i in argnums)
+
+
+def _hashable(static: tuple[Any, ...]) -> tuple[Any, ...]:
+    try:
+        hash(static)
+    except TypeError:
+        raise TraceError(
+            "jit: a static argument is not hashable",
+            expected="numbers, strings, tuples or functions as static arguments",
+            got=", ".join(type(value).__name__ for _, value in static),
+            where=user_source(),
+            fix="pass arrays and trees as ordinary arguments",
+        ) from None
+    return static
+
+
+def jit(
+    f: Function, donate_argnums: int | Sequence[int] = (), static_argnums: int | Sequence[int] = ()
+) -> Jitted:
+    """``f`` run from its graph: traced at the first call with arguments of these shapes and dtypes.
+
+    Symbols inside ``f`` have no values: Python can't branch on them (use ``np.where``, ``cr.cond``).
+    ``static_argnums`` name arguments that are plain, hashable Python values.  ``donate_argnums`` name arguments whose
+    memory the result may take over; their arrays must not be used afterwards.
+    """
+    return Jitted(f, donate_argnums, static_argnums)

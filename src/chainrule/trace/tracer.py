@@ -133,3 +133,16 @@ def run(graph: Graph, args: Sequence[Any]) -> list[Any]:
             raise next(a for a in args if isinstance(a, Expr)).builder.leak_error()
         return builder.inline(graph, args)
     return run_plan(graph, list(args))
+
+
+def embed(graph: Graph, captured: Sequence[Any]) -> Graph:
+    """The graph with its last inputs, the captured arrays, held inside it as constants."""
+    if not captured:
+        return graph
+    builder = Builder()
+    explicit = graph.inputs - len(captured)
+    for spec, name in zip(graph.input_specs[:explicit], graph.names, strict=False):
+        builder.input(spec, name)
+    args = [Expr(builder, i) for i in range(explicit)]
+    args += [builder.constant(v) for v in captured]
+    return builder.finish(builder.inline(graph, args))[0]

@@ -10,11 +10,11 @@ from functools import lru_cache
 from typing import Any
 
 from chainrule.base.arrays import Spec, is_differentiable
-from chainrule.graph.builder import Builder
+from chainrule.graph.builder import Builder, restamped, stamp
 from chainrule.graph.graph import Graph
 from chainrule.ops.expr import Expr
 from chainrule.ops.record import zeros_like
-from chainrule.transforms.reverse import depends_on, handles
+from chainrule.transforms.reverse import depends_on
 
 
 @lru_cache(maxsize=256)
@@ -31,34 +31,39 @@ def jvp_graph(graph: Graph, wrt: tuple[int, ...]) -> Graph:
     for i in wrt:
         tangents[i] = builder.input(graph.lines[i].spec, f"tangent of input {i}")
     active = depends_on(graph, wrt)
-    new = list(range(graph.inputs))
+    new: list[Any] = [Expr(builder, i) for i in range(graph.inputs)]
     for index in range(graph.inputs, len(graph.lines)):
         line = graph.lines[index]
-        builder.follow(line.source)
-        new.append(
-            builder.append(line.op, tuple([new[a] for a in line.args]), line.attrs, line.spec, line.source, line.of)
-        )
-        if not active[index]:
-            continue
         attrs = dict(line.attrs)
+        builder.follow(line.source)
         if line.op.name == "item":
+            new.append(new[line.args[0]][attrs["position"]])
             parts = tangents.get(line.args[0])
             if parts is not None and parts[attrs["position"]] is not None:
                 tangents[index] = parts[attrs["position"]]
             continue
         incoming = [tangents.get(a) if active[a] else None for a in line.args]
-        if all(t is None for t in incoming):
+        moving = active[index] and any(t is not None for t in incoming)
+        args = [new[a] for a in line.args]
+        joint = getattr(line.op, "joint", None)
+        if moving and joint is not None:
+            out, tangents[index] = joint(incoming, args, attrs)
+            new.append(out)
             continue
-        args = [Expr(builder, new[a]) for a in line.args]
-        builder.follow(line.source, (new[index], 0))
-        outgoing = line.op.pushforward(incoming, handles(builder, new[index]), args, attrs)
-        if outgoing is not None:
-            tangents[index] = outgoing
+        indices = tuple([a.index for a in args])
+        of = restamped(line.of, new)
+        out = builder.wrap(builder.append(line.op, indices, line.attrs, line.spec, line.source, of))
+        new.append(out)
+        if moving:
+            builder.follow(line.source, stamp(out, 0))
+            outgoing = line.op.pushforward(incoming, out, args, attrs)
+            if outgoing is not None:
+                tangents[index] = outgoing
     builder.follow(None)
-    outputs = [Expr(builder, new[i]) for i in graph.outputs]
+    outputs = [new[i] for i in graph.outputs]
     for i in graph.outputs:
         spec = graph.lines[i].spec
         if isinstance(spec, Spec) and is_differentiable(spec.dtype):
             tangent = tangents.get(i)
-            outputs.append(zeros_like(Expr(builder, new[i])) if tangent is None else tangent)
+            outputs.append(zeros_like(new[i]) if tangent is None else tangent)
     return builder.finish(outputs)[0]

@@ -14,10 +14,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from chainrule.base.arrays import Spec, is_differentiable
-from chainrule.base.errors import NotDifferentiableError
-from chainrule.graph.builder import Builder
-from chainrule.graph.graph import Graph, Line
+from chainrule.base.arrays import is_differentiable
+from chainrule.graph.builder import Builder, restamped, stamp
+from chainrule.graph.graph import Graph, Line, live_lines
 from chainrule.ops.expr import Expr
 from chainrule.ops.record import differentiable_output, zeros_like
 
@@ -40,11 +39,6 @@ def _passes(line: Line, position: int) -> bool:
     return line.op.name == "item" or line.op.undifferentiable(position, dict(line.attrs)) is None
 
 
-def handles(builder: Builder, index: int) -> Any:
-    """The Expr of a line, or a tuple of its items' Exprs for a line with several outputs."""
-    return builder.wrap(index)
-
-
 @lru_cache(maxsize=256)
 def vjp_graph(graph: Graph, wrt: tuple[int, ...], seeds: tuple[int, ...]) -> Graph:
     """The graph that also runs backwards.
@@ -55,35 +49,49 @@ def vjp_graph(graph: Graph, wrt: tuple[int, ...], seeds: tuple[int, ...]) -> Gra
     builder = Builder()
     for position, spec in enumerate(graph.input_specs):
         builder.input(spec, graph.names[position] if graph.names else "")
-    cotangents_in = [
-        builder.input(graph.lines[graph.outputs[s]].spec, f"cotangent of output {s}") for s in seeds
-    ]
-    new = copy_forward(builder, graph)
-    found = pull_back(builder, graph, new, wrt, {s: c for s, c in zip(seeds, cotangents_in, strict=True)})
+    cotangents_in = {
+        s: builder.input(graph.lines[graph.outputs[s]].spec, f"cotangent of output {s}") for s in seeds
+    }
+    active = depends_on(graph, wrt)
+    new = copy_forward(builder, graph, active)
+    found = pull_back(builder, graph, new, active, wrt, cotangents_in)
     builder.follow(None)
-    outputs = [Expr(builder, new[i]) for i in graph.outputs]
-    outputs += [
-        zeros_like(Expr(builder, new[i])) if ct is None else ct for i, ct in zip(wrt, found, strict=True)
-    ]
+    outputs = [new[i] for i in graph.outputs]
+    outputs += [zeros_like(new[i]) if ct is None else ct for i, ct in zip(wrt, found, strict=True)]
     return builder.finish(outputs)[0]
 
 
-def copy_forward(builder: Builder, graph: Graph) -> list[int]:
-    """The forward lines copied; an op that must keep more for its backward pass (scan) is replaced by one that does."""
-    new = list(range(graph.inputs))
-    for line in graph.lines[graph.inputs :]:
-        args = tuple([new[a] for a in line.args])
-        augment = getattr(line.op, "augment", None)
-        op, attrs, spec = (line.op, line.attrs, line.spec) if augment is None else augment(line)
-        new.append(builder.append(op, args, attrs, spec, line.source, line.of))
+def _wanted(line: Line, active: list[bool]) -> list[bool]:
+    return [active[arg] and _passes(line, position) for position, arg in enumerate(line.args)]
+
+
+def copy_forward(builder: Builder, graph: Graph, active: list[bool]) -> list[Any]:
+    """The forward lines copied: per line of ``graph`` its Expr, or a tuple of Exprs for several outputs.
+
+    An op whose backward pass needs more than inputs and outputs (scan, custom_vjp) writes its own forward lines; what it
+    keeps stands behind its outputs in the tuple.
+    """
+    new: list[Any] = [Expr(builder, i) for i in range(graph.inputs)]
+    for index in range(graph.inputs, len(graph.lines)):
+        line = graph.lines[index]
+        if line.op.name == "item":
+            new.append(new[line.args[0]][dict(line.attrs)["position"]])
+            continue
+        keep = getattr(line.op, "keep", None)
+        if keep is not None and active[index]:
+            builder.follow(line.source, restamped(line.of, new))
+            new.append(keep([new[a] for a in line.args], dict(line.attrs), _wanted(line, active)))
+            continue
+        args = tuple([new[a].index for a in line.args])
+        of = restamped(line.of, new)
+        new.append(builder.wrap(builder.append(line.op, args, line.attrs, line.spec, line.source, of)))
     return new
 
 
 def pull_back(
-    builder: Builder, graph: Graph, new: list[int], wrt: Sequence[int], seeds: dict[int, Expr]
+    builder: Builder, graph: Graph, new: list[Any], active: list[bool], wrt: Sequence[int], seeds: dict[int, Expr]
 ) -> list[Expr | None]:
-    """Cotangents of the inputs ``wrt``; ``new`` maps lines of ``graph`` to lines of ``builder``."""
-    active = depends_on(graph, wrt)
+    """Cotangents of the inputs ``wrt``; ``new`` holds the Exprs in ``builder`` of the lines of ``graph``."""
     cotangents: dict[int, Any] = {}
 
     def add(index: int, ct: Any) -> None:
@@ -95,25 +103,22 @@ def pull_back(
             add(graph.outputs[position], ct)
 
     for index in range(len(graph.lines) - 1, graph.inputs - 1, -1):
-        if not active[index]:
-            continue
         ct = cotangents.pop(index, None)
         if ct is None:
             continue
         line = graph.lines[index]
-        attrs = dict(line.attrs)
         if line.op.name == "item":
+            position = dict(line.attrs)["position"]
             parts = cotangents.setdefault(line.args[0], [None] * len(graph.lines[line.args[0]].spec))
-            known = parts[attrs["position"]]
-            parts[attrs["position"]] = ct if known is None else known + ct
+            known = parts[position]
+            parts[position] = ct if known is None else known + ct
             continue
-        wanted = [active[arg] and _passes(line, position) for position, arg in enumerate(line.args)]
-        args = [Expr(builder, new[a]) for a in line.args]
-        out = handles(builder, new[index])
-        builder.follow(line.source, (new[index], wanted.index(True)))
-        for position, part in enumerate(line.op.pullback(ct, out, args, attrs, wanted)):
+        wanted = _wanted(line, active)
+        builder.follow(line.source, stamp(new[index], wanted.index(True)))
+        found = line.op.pullback(ct, new[index], [new[a] for a in line.args], dict(line.attrs), wanted)
+        for position, part in enumerate(found):
             if part is not None and wanted[position]:
-                builder.follow(line.source, (new[index], position))
+                builder.follow(line.source, stamp(new[index], position))
                 add(line.args[position], part)
     return [cotangents.get(i) for i in wrt]
 
@@ -131,73 +136,75 @@ class Split(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def split_vjp(graph: Graph, wrt: tuple[int, ...], seeds: tuple[int, ...]) -> Split:
-    """:func:`vjp_graph` cut into a forward and a backward part."""
-    return split(vjp_graph(graph, wrt, seeds), graph.inputs, len(graph.outputs))
+def split_vjp(
+    graph: Graph, wrt: tuple[int, ...], seeds: tuple[int, ...], invariant: tuple[int, ...] = ()
+) -> Split:
+    """:func:`vjp_graph` cut into a forward and a backward part; see :func:`split`."""
+    return split(vjp_graph(graph, wrt, seeds), graph.inputs, len(graph.outputs), invariant)
 
 
-def split(whole: Graph, early_inputs: int, early_outputs: int) -> Split:
-    """Cut a graph into what the first inputs alone determine and the rest; scalars constants are never kept."""
-    late = [False] * len(whole.lines)
-    for i in range(early_inputs, whole.inputs):
-        late[i] = True
+def split(whole: Graph, early_inputs: int, early_outputs: int, invariant: tuple[int, ...] = ()) -> Split:
+    """Cut a graph into what its first inputs alone determine and the rest.
+
+    What follows from constants, or from the ``invariant`` inputs, is made again instead of being kept, so that a loop
+    does not keep a copy of its weights for every step.
+    """
+    late = [early_inputs <= i < whole.inputs for i in range(len(whole.lines))]
     for index in range(whole.inputs, len(whole.lines)):
         late[index] = any(late[a] for a in whole.lines[index].args)
+    again = _made_again(whole, invariant)
     late_outputs = whole.outputs[early_outputs:]
-    kept: dict[int, None] = {}
-    for index, line in enumerate(whole.lines):
-        if late[index]:
-            kept.update((a, None) for a in line.args if not late[a])
-    kept.update((i, None) for i in late_outputs if not late[i])
-    cheap = _cheap(whole)
-    frontier = _frontier(whole, kept, cheap)
+    copied = live_lines(
+        [line._replace(args=() if not (late[i] or again[i]) else line.args) for i, line in enumerate(whole.lines)],
+        late_outputs,
+    )
+    kept = [
+        i for i, line in enumerate(whole.lines)
+        if copied[i] and not late[i] and (not again[i] or i < whole.inputs)
+    ]  # fmt: skip
 
     early = Builder()
-    for i in range(early_inputs):
-        early.input(whole.lines[i].spec, whole.names[i] if whole.names else "")
-    mapping: dict[int, int] = {i: i for i in range(early_inputs)}
+    mapping = {i: early.input(whole.lines[i].spec, _name(whole, i)).index for i in range(early_inputs)}
     for index in range(whole.inputs, len(whole.lines)):
         if not late[index]:
             mapping[index] = _copy(early, whole.lines[index], mapping)
-    forward, _ = early.finish(
-        [Expr(early, mapping[i]) for i in (*whole.outputs[:early_outputs], *frontier)]
-    )
+    forward, _ = early.finish([Expr(early, mapping[i]) for i in (*whole.outputs[:early_outputs], *kept)])
 
     rest = Builder()
-    mapping = {i: rest.input(whole.lines[i].spec).index for i in frontier}
+    mapping = {i: rest.input(whole.lines[i].spec).index for i in kept}
     for i in range(early_inputs, whole.inputs):
-        mapping[i] = rest.input(whole.lines[i].spec, whole.names[i] if whole.names else "").index
-    for index, line in enumerate(whole.lines):
-        if index >= whole.inputs and index not in mapping and (late[index] or cheap[index]):
-            mapping[index] = _copy(rest, line, mapping)
+        mapping[i] = rest.input(whole.lines[i].spec, _name(whole, i)).index
+    for index in range(whole.inputs, len(whole.lines)):
+        if copied[index] and index not in mapping:
+            mapping[index] = _copy(rest, whole.lines[index], mapping)
     backward, _ = rest.finish([Expr(rest, mapping[i]) for i in late_outputs])
-    return Split(forward, backward, early_outputs, len(frontier))
+    return Split(forward, backward, early_outputs, len(kept))
 
 
-def _cheap(graph: Graph) -> list[bool]:
-    """Lines made of constants and views of constants: made again in the backward pass rather than kept."""
-    cheap = [False] * len(graph.lines)
+def _name(graph: Graph, index: int) -> str:
+    return graph.names[index] if graph.names else ""
+
+
+def _made_again(graph: Graph, invariant: tuple[int, ...]) -> list[bool]:
+    """Lines the backward part computes for itself: those of invariant inputs, and views of constants."""
+    again = [i in invariant for i in range(len(graph.lines))]
+    constant = [False] * len(graph.lines)
     for index in range(graph.inputs, len(graph.lines)):
         line = graph.lines[index]
-        cheap[index] = line.op.name in ("constant", "broadcast_to", "reshape") and all(cheap[a] for a in line.args)
-    return cheap
-
-
-def _frontier(graph: Graph, kept: Any, cheap: list[bool]) -> list[int]:
-    return sorted(i for i in kept if not cheap[i])
+        constant[index] = line.op.name in ("constant", "broadcast_to", "reshape") and all(
+            constant[a] for a in line.args
+        )
+        again[index] = constant[index] or (bool(line.args) and all(again[a] for a in line.args))
+    return again
 
 
 def _copy(builder: Builder, line: Line, mapping: dict[int, int]) -> int:
-    return builder.append(
-        line.op, tuple([mapping[a] for a in line.args]), line.attrs, line.spec, line.source, None
-    )
+    return builder.append(line.op, tuple([mapping[a] for a in line.args]), line.attrs, line.spec, line.source)
 
 
-def require_differentiable(graph: Graph, wrt: Sequence[int], outputs: Sequence[int]) -> None:
-    """Raise NotDifferentiableError unless the named outputs are of float or complex dtype."""
-    for position in outputs:
-        spec = graph.lines[graph.outputs[position]].spec
-        if not (isinstance(spec, Spec) and is_differentiable(spec.dtype)):
-            raise NotDifferentiableError(
-                "the output has no derivative", expected="a float or complex output", got=spec
-            )
+def select_outputs(graph: Graph, positions: Sequence[int]) -> Graph:
+    """The graph of some of the outputs; all inputs stay."""
+    builder = Builder()
+    args = [builder.input(spec, _name(graph, i)) for i, spec in enumerate(graph.input_specs)]
+    outputs = builder.inline_lines(graph, args)
+    return builder.finish([Expr(builder, outputs[p]) for p in positions])[0]

@@ -1,0 +1,352 @@
+"""Control flow that is part of the graph: ``cond``, ``scan``, ``fori_loop``, ``while_loop``; and ``checkpoint``,
+``custom_vjp``.
+
+Names and meanings are JAX's.  The functions given are traced once; arrays and Symbols they close over become inputs of
+their graphs, so gradients reach what they close over.  With concrete arguments outside of any trace they run at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import update_wrapper
+from typing import Any
+
+import numpy as np
+
+from chainrule.base import trees
+from chainrule.base.arrays import Spec, is_differentiable
+from chainrule.base.errors import ShapeError, TraceError, TreeError
+from chainrule.graph.builder import ACTIVE, Builder
+from chainrule.graph.graph import Graph
+from chainrule.graph.source import user_source
+from chainrule.ops.expr import Expr
+from chainrule.trace.symbol import Symbol
+from chainrule.trace.tracer import Traced, array_leaf, embed, function_name, leaf_spec, owned, trace_leaves
+from chainrule.transforms import calls, loops
+from chainrule.transforms.calls import float_positions
+
+Function = Callable[..., Any]
+
+
+def _leaves(tree: Any, what: str) -> tuple[list[Any], Any]:
+    flat, structure = trees.flatten(tree)
+    return [array_leaf(leaf, what) for leaf in flat], structure
+
+
+def _traced(f: Function, arguments: Sequence[Any], structure: Any, values: bool = False) -> Traced:
+    return trace_leaves(
+        lambda symbols: f(*trees.unflatten(structure, symbols)), arguments, values=values, name=function_name(f)
+    )
+
+
+def _union(graphs: Sequence[Traced], explicit: int) -> tuple[list[Graph], list[Any]]:
+    """Graphs of the same explicit inputs given the captured values of all of them, in one order."""
+    captured = [value for t in graphs for value in t.captured]
+    widened = []
+    at = 0
+    for t in graphs:
+        builder = Builder()
+        args = [builder.input(s) for s in t.graph.input_specs[:explicit]]
+        extra = [builder.input(leaf_spec(v)) for v in captured]
+        outputs = builder.inline(t.graph, [*args, *extra[at : at + len(t.captured)]])
+        widened.append(builder.finish(outputs)[0])
+        at += len(t.captured)
+    return widened, captured
+
+
+def _same_type(first: Sequence[Spec], second: Sequence[Spec], what: str, names: tuple[str, str]) -> None:
+    for position, (a, b) in enumerate(zip(first, second, strict=True)):
+        if a != b:
+            raise ShapeError(
+                f"{what}: {names[0]} and {names[1]} differ in result {position}", expected=f"{names[0]}: {a}",
+                got=f"{names[1]}: {b}", where=user_source(),
+                fix="make shapes and dtypes agree (np.astype, np.broadcast_to)",
+            )  # fmt: skip
+
+
+def _same_structure(expected: Any, got: Any, what: str) -> None:
+    if expected != got:
+        raise TreeError(what, expected=expected, got=got, where=user_source())
+
+
+def _results(structure: Any, values: Sequence[Any]) -> Any:
+    return trees.unflatten(structure, [owned(v) for v in values])
+
+
+def cond(pred: Any, true_fun: Function, false_fun: Function, *operands: Any) -> Any:
+    """``true_fun(*operands)`` where ``pred`` (a scalar) holds, else ``false_fun(*operands)``.
+
+    Both are traced and must return the same structure, shapes and dtypes; only one runs.  Under vmap with a batched
+    ``pred`` both run and the results are chosen by element.  Raises TreeError or ShapeError where the branches differ.
+    """
+    asked = array_leaf(pred, "cond: the condition")
+    if leaf_spec(asked).shape != ():
+        raise ShapeError("cond: the condition is not a scalar", expected="shape ()", got=leaf_spec(asked).shape,
+                         where=user_source(), fix="use np.where to choose by element")  # fmt: skip
+    if leaf_spec(asked).dtype.kind != "b":
+        asked = np.not_equal(asked, 0)
+    flat, structure = _leaves(operands, "cond: an operand")
+    true, false = _traced(true_fun, flat, structure), _traced(false_fun, flat, structure)
+    _same_structure(true.structure, false.structure, "cond: the branches return different structures")
+    _same_type(true.graph.output_specs, false.graph.output_specs, "cond", ("the true branch", "the false branch"))
+    (if_true, if_false), captured = _union([true, false], len(flat))
+    return _results(
+        true.structure, calls.cond(asked, *flat, *captured, if_true=if_true, if_false=if_false)
+    )
+
+
+def scan(
+    f: Function, init: Any, xs: Any = None, length: int | None = None, reverse: bool = False
+) -> tuple[Any, Any]:
+    """``carry, y = f(carry, x)`` over the leading axis of ``xs``: returns (last carry, stacked ys).
+
+    ``xs`` is a tree of arrays of one leading size, or None with ``length``.  The carry keeps its structure, shapes and
+    dtypes.  Reverse mode walks back (backpropagation through time).  Raises ShapeError, TreeError.
+    """
+    carry, carry_structure = _leaves(init, "scan: the initial carry")
+    walked, walked_structure = _leaves(xs, "scan: xs")
+    steps = _scan_length(walked, length)
+    slices = [Spec(leaf_spec(w).shape[1:], leaf_spec(w).dtype) for w in walked]
+    count = len(carry)
+
+    def body(symbols: list[Any]) -> Any:
+        out = f(
+            trees.unflatten(carry_structure, symbols[:count]), trees.unflatten(walked_structure, symbols[count:])
+        )
+        if not isinstance(out, tuple) or len(out) != 2:
+            raise TreeError("scan: the body must return a pair (carry, y)", expected="a pair",
+                            got=type(out).__name__, where=user_source())  # fmt: skip
+        _same_structure(carry_structure, trees.flatten(out[0])[1], "scan: the carry changes its structure")
+        return out
+
+    traced = trace_leaves(
+        body, [*map(leaf_spec, carry), *slices], values=False, name=function_name(f)
+    )
+    _same_type(
+        [leaf_spec(c) for c in carry], traced.graph.output_specs[:count], "scan",
+        ("the initial carry", "the carry that the body returns"),
+    )  # fmt: skip
+    graph = _constants_first(traced.graph, len(traced.captured))
+    results = loops.scan(
+        *traced.captured, *carry, *walked,
+        body=graph, consts=len(traced.captured), carries=count, length=steps, reverse=bool(reverse),
+    )  # fmt: skip
+    last, ys = _results(traced.structure, results)
+    return last, ys
+
+
+def _scan_length(walked: Sequence[Any], length: int | None) -> int:
+    sizes = {leaf_spec(w).shape[0] if leaf_spec(w).shape else None for w in walked}
+    if None in sizes or len(sizes) > 1 or (length is not None and sizes and sizes != {length}):
+        raise ShapeError(
+            "scan: the inputs differ in their leading size",
+            expected=f"one leading size{f', {length}' if length is not None else ''}",
+            got=", ".join(str(leaf_spec(w).shape) for w in walked),
+            where=user_source(),
+        )
+    if not sizes and length is None:
+        raise ShapeError("scan: no inputs to walk over, and no length", expected="xs or length", got="neither",
+                         where=user_source())  # fmt: skip
+    return int(next(iter(sizes)) if sizes else length)  # type: ignore[arg-type]
+
+
+def _constants_first(graph: Graph, captured: int) -> Graph:
+    """The graph with its captured inputs, the last ones, in front."""
+    builder = Builder()
+    explicit = graph.inputs - captured
+    consts = [builder.input(s) for s in graph.input_specs[explicit:]]
+    args = [builder.input(s, n) for s, n in zip(graph.input_specs[:explicit], graph.names, strict=False)]
+    return builder.finish(builder.inline(graph, [*args, *consts]))[0]
+
+
+def fori_loop(lower: Any, upper: Any, body_fun: Function, init_val: Any) -> Any:
+    """``x = body_fun(i, x)`` for i from ``lower`` up to (not with) ``upper``; returns the last x.
+
+    With bounds that are plain integers it is a ``scan``, and has both modes; with Symbols a ``while_loop``, and has
+    forward mode only.
+    """
+    if not isinstance(lower, Symbol) and not isinstance(upper, Symbol):
+        numbers = np.arange(int(lower), max(int(lower), int(upper)))
+        return scan(lambda x, i: (body_fun(i, x), None), init_val, numbers)[0]
+    start = np.astype(lower, np.int64) if isinstance(lower, Symbol) else np.int64(lower)
+    return while_loop(
+        lambda state: state[0] < upper, lambda state: (state[0] + 1, body_fun(state[0], state[1])), (start, init_val)
+    )[1]
+
+
+def while_loop(cond_fun: Function, body_fun: Function, init_val: Any) -> Any:
+    """``x = body_fun(x)`` as long as ``cond_fun(x)``; returns the last x.
+
+    Forward mode only: reverse mode raises NotDifferentiableError, because how many steps there are is not known before.
+    The value keeps its structure, shapes and dtypes.
+    """
+    carry, structure = _leaves((init_val,), "while_loop: the initial value")
+    specs = [leaf_spec(c) for c in carry]
+    test = _traced(cond_fun, specs, structure)
+    body = _traced(lambda x: (body_fun(x),), specs, structure)
+    if len(test.graph.outputs) != 1 or test.graph.output_specs[0].shape != ():
+        raise ShapeError("while_loop: the condition must return one scalar", expected="a bool of shape ()",
+                         got=", ".join(map(str, test.graph.output_specs)), where=user_source())  # fmt: skip
+    _same_structure(structure, body.structure, "while_loop: the body changes the structure of the value")
+    _same_type(specs, body.graph.output_specs, "while_loop", ("the initial value", "the value that the body returns"))
+    results = loops.while_loop(
+        *test.captured, *body.captured, *carry,
+        test=_constants_first(test.graph, len(test.captured)), body=_constants_first(body.graph, len(body.captured)),
+        test_consts=len(test.captured), body_consts=len(body.captured),
+    )  # fmt: skip
+    return _results(structure, results)[0]
+
+
+# --------------------------------------------------------------------------------------------------------- checkpoint
+
+
+def checkpoint(f: Function) -> Function:
+    """``f``, whose backward pass runs it again instead of keeping its inner values.
+
+    What is kept for the backward pass is the arguments of ``f`` (and what it closes over); the price is one more
+    forward pass through it.  Source: Griewank and Walther (2000); Chen et al. (2016), "Training deep nets with
+    sublinear memory cost".
+    """
+
+    def checkpointed(*args: Any, **kwargs: Any) -> Any:
+        flat, structure = _leaves(args, "checkpoint: an argument")
+        if not any(isinstance(x, Expr) for x in flat) and not _inside_trace():
+            return f(*args, **kwargs)
+        traced = _traced(lambda *a: f(*a, **kwargs), flat, structure, values=True)
+        results = calls.call(*flat, *traced.captured, graph=traced.graph)
+        return _results(traced.structure, results)
+
+    return _named(checkpointed, f)
+
+
+def _inside_trace() -> bool:
+    return ACTIVE.get() is not None
+
+
+def _named(wrapper: Any, f: Function) -> Any:
+    try:
+        return update_wrapper(wrapper, f)
+    except (AttributeError, TypeError):
+        return wrapper
+
+
+# --------------------------------------------------------------------------------------------------------- custom_vjp
+
+
+class custom_vjp:  # noqa: N801 - JAX's name, used as a decorator
+    """A function with a reverse-mode rule of its own.
+
+    ``f.defvjp(forward, backward)``: ``forward(*args)`` returns (output, residuals); ``backward(residuals, cotangent)``
+    returns a tuple with one cotangent per argument (None for an integer one).  ``nondiff_argnums`` name arguments that
+    are plain Python values; ``backward`` gets them first.  Higher derivatives go through the code of both functions.
+    Forward mode raises NotDifferentiableError.  Functions may close over arrays, not over Symbols: pass those in.
+    """
+
+    def __init__(self, f: Function, nondiff_argnums: Sequence[int] = ()) -> None:
+        self.f = f
+        self.nondiff_argnums = tuple(nondiff_argnums)
+        self.forward: Function | None = None
+        self.backward: Function | None = None
+        _named(self, f)
+
+    def defvjp(self, forward: Function, backward: Function) -> None:
+        """Give the rule; see the class."""
+        self.forward, self.backward = forward, backward
+
+    def __call__(self, *args: Any) -> Any:
+        if self.forward is None or self.backward is None:
+            raise TraceError(
+                f"custom_vjp function {function_name(self.f)} has no rule yet", expected="f.defvjp(forward, backward)",
+                got="no call of defvjp", where=user_source(),
+            )  # fmt: skip
+        plain = [args[i] for i in self.nondiff_argnums]
+        traced_positions = [i for i in range(len(args)) if i not in self.nondiff_argnums]
+        flat, structure = _leaves(tuple(args[i] for i in traced_positions), "custom_vjp: an argument")
+
+        def rejoin(given: tuple[Any, ...]) -> list[Any]:
+            full = list(args)
+            for i, value in zip(traced_positions, given, strict=True):
+                full[i] = value
+            return full
+
+        if not any(isinstance(x, Expr) for x in flat):
+            return self.f(*args)
+        specs = [leaf_spec(x) for x in flat]
+        primal = _closed(_traced(lambda *a: self.f(*rejoin(a)), flat, structure, values=True), self.f)
+        forward = _traced(lambda *a: self.forward(*rejoin(a)), flat, structure, values=True)  # type: ignore[misc]
+        forward_graph = _closed(forward, self.forward)
+        outputs = len(primal.outputs)
+        _same_type(primal.output_specs, forward_graph.output_specs[:outputs], "custom_vjp",
+                   ("the function", "its forward rule"))  # fmt: skip
+        backward = self._trace_backward(forward.structure, forward_graph, primal, specs, structure, plain)
+        results = calls.custom_rule(*flat, primal=primal, forward=forward_graph, backward=backward)
+        out_structure = _first_of_pair(forward.structure, len(forward_graph.outputs))
+        return _results(out_structure, results)
+
+    def _trace_backward(
+        self, pair: Any, forward: Graph, primal: Graph, specs: Sequence[Spec], structure: Any, plain: Sequence[Any]
+    ) -> Graph:
+        outputs = len(primal.outputs)
+        floats = float_positions(primal.output_specs)
+        residual_specs = forward.output_specs[outputs:]
+
+        def body(symbols: list[Any]) -> Any:
+            residuals = symbols[: len(residual_specs)]
+            given = iter(symbols[len(residual_specs) :])
+            cts = [
+                next(given) if i in floats else np.zeros(spec.shape) for i, spec in enumerate(primal.output_specs)
+            ]
+            ct, res = trees.unflatten(pair, [*cts, *residuals])
+            found = self.backward(*plain, res, ct)  # type: ignore[misc]
+            return _as_cotangents(found, specs, structure, function_name(self.backward))
+
+        inputs = [*residual_specs, *(primal.output_specs[i] for i in floats)]
+        return _closed(trace_leaves(body, inputs, values=False, name=function_name(self.backward)), self.backward)
+
+
+def _as_cotangents(found: Any, specs: Sequence[Spec], structure: Any, name: str) -> list[Any]:
+    """The float leaves of what a backward rule returned, checked one by one against the arguments."""
+    slots = trees.unflatten(structure, list(range(len(specs))))
+    if not isinstance(found, (tuple, list)) or len(found) != len(slots):
+        raise TreeError(
+            f"{name} must return a tuple with one cotangent per argument", expected=f"{len(slots)} cotangents",
+            got=repr(type(found).__name__ if not isinstance(found, (tuple, list)) else len(found)),
+            where=user_source(),
+        )  # fmt: skip
+    out: list[Any] = []
+    for slot, ct in zip(slots, found, strict=True):
+        positions = trees.leaves(slot)
+        values = [None] * len(positions) if ct is None else trees.leaves(ct)
+        if len(values) != len(positions):
+            raise TreeError(f"{name}: a cotangent has another structure than its argument", expected=len(positions),
+                            got=len(values), where=user_source())  # fmt: skip
+        for position, value in zip(positions, values, strict=True):
+            spec = specs[position]
+            if not is_differentiable(spec.dtype):
+                continue
+            if value is None:
+                out.append(np.zeros(spec.shape, spec.dtype))
+                continue
+            shape = leaf_spec(array_leaf(value, f"{name}: a cotangent")).shape
+            if shape != spec.shape:
+                raise ShapeError(f"{name}: a cotangent has another shape than its argument", expected=spec.shape,
+                                 got=shape, where=user_source())  # fmt: skip
+            out.append(np.astype(value if isinstance(value, Symbol) else np.asarray(value), spec.dtype))
+    return out
+
+
+def _closed(traced: Traced, f: Any) -> Graph:
+    """The graph with captured arrays held inside.  Raises TraceError where a Symbol was captured."""
+    if any(isinstance(v, Expr) for v in traced.captured):
+        raise TraceError(
+            f"{function_name(f)}, part of a custom_vjp rule, closes over a Symbol",
+            expected="rules that use only their arguments and plain arrays",
+            got="a traced value from the enclosing function",
+            where=user_source(),
+            fix="pass the value as an argument of the custom_vjp function",
+        )
+    return embed(traced.graph, traced.captured)
+
+
+def _first_of_pair(pair: Any, count: int) -> Any:
+    return trees.flatten(trees.unflatten(pair, list(range(count)))[0])[1]
