@@ -7,7 +7,7 @@ with Symbols of an enclosing function, a transform's graph is copied into the en
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import update_wrapper
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -129,11 +129,9 @@ def _regroup(call: _Call, leaves: Sequence[Any], argnums: int | Sequence[int]) -
     return found[0] if isinstance(argnums, (int, np.integer)) else tuple(found)
 
 
-def _wrap(wrapper: Any, f: Function) -> Any:
-    try:
-        return wraps(f)(wrapper)
-    except (AttributeError, TypeError):
-        return wrapper
+def _wrap(wrapper: Function, f: Function) -> Function:
+    named: Function = update_wrapper(wrapper, f, updated=())
+    return named
 
 
 # ---------------------------------------------------------------------------------------------------- first derivatives
@@ -422,7 +420,7 @@ def _batch_size(leaves: Sequence[Any], axes: Sequence[Any]) -> int:
         if not -len(shape) <= axis < len(shape):
             raise ShapeError("vmap: an argument has no such axis", expected=f"in_axes within shape {shape}", got=axis,
                              where=user_source())  # fmt: skip
-        sizes[shape[axis]] = shape
+        sizes[int(shape[axis])] = shape
     if not sizes:
         raise ShapeError("vmap: no argument has a batch axis", expected="at least one axis that is not None",
                          got="none", where=user_source())  # fmt: skip
@@ -431,7 +429,7 @@ def _batch_size(leaves: Sequence[Any], axes: Sequence[Any]) -> int:
             "vmap: the batch sizes differ", expected="one size",
             got=", ".join(f"{n} (shape {s})" for n, s in sizes.items()), where=user_source(),
         )  # fmt: skip
-    return next(iter(sizes))
+    return int(next(iter(sizes)))
 
 
 # ---------------------------------------------------------------------------------------------------- small and plain

@@ -58,7 +58,7 @@ def _shift(key: Key, size: int) -> Key:
     return ((0, size, 1), *key)
 
 
-index = Linear(
+index: Linear = Linear(
     "index",
     lambda x, key: np.asarray(x)[as_numpy(key)],
     transpose=lambda ct, position, args, key: unindex(ct, shape=args[0].shape, key=key),
@@ -75,7 +75,7 @@ def _unindex(x: Any, shape: Shape, key: Key) -> Any:
     return out
 
 
-unindex = Linear(
+unindex: Linear = Linear(
     "unindex",
     _unindex,
     transpose=lambda ct, position, args, shape, key: index(ct, key=key),
@@ -97,7 +97,9 @@ def _update(x: Any, part: Any, key: Key) -> Any:
 def _update_transpose(ct: Expr, position: int, args: Sequence[Expr], key: Key) -> Expr:
     if position == 1:
         return unbroadcast(index(ct, key=key), args[1].shape)
-    return update(ct, full(ct.builder, args[1].shape, 0, ct.dtype), key=key)
+    zeros = full(ct.builder, args[1].shape, 0, ct.dtype)
+    result: Expr = update(ct, zeros, key=key)
+    return result
 
 
 def _update_rule(x: Spec, part: Spec, key: Key) -> Spec:
@@ -117,7 +119,7 @@ def _update_batch(args: Sequence[Expr], batched: Sequence[bool], size: int, attr
     return result
 
 
-update = Linear(
+update: Linear = Linear(
     "update",
     _update,
     transpose=_update_transpose,
@@ -163,7 +165,7 @@ def _gather_transpose(ct: Expr, position: int, args: Sequence[Expr]) -> Expr:
     return result
 
 
-gather = Linear(
+gather: Linear = Linear(
     "gather",
     lambda x, *indices: np.asarray(x)[indices],
     transpose=_gather_transpose,
@@ -197,7 +199,7 @@ def _scatter_add(x: Any, part: Any, *indices: Any) -> Any:
     return out
 
 
-scatter_add = Linear(
+scatter_add: Linear = Linear(
     "scatter_add",
     _scatter_add,
     transpose=lambda ct, position, args: ct if position == 0 else gather(ct, *args[2:]),
@@ -227,7 +229,7 @@ def _scatter_transpose(ct: Expr, position: int, args: Sequence[Expr]) -> Expr:
     return where(kept, gather(ct, *indices), 0.0)  # type: ignore[no-any-return]
 
 
-scatter = Linear(
+scatter: Linear = Linear(
     "scatter",
     _scatter,
     transpose=_scatter_transpose,

@@ -35,7 +35,7 @@ def _batch(args: Sequence[Expr], batched: Sequence[bool], size: int, attrs: Any)
     return result
 
 
-matmul = Bilinear(
+matmul: Bilinear = Bilinear(
     "matmul",
     np.matmul,
     transposes=(

@@ -171,7 +171,7 @@ def _sigmoid(x: Any) -> Any:
     return np.where(np.greater_equal(x, 0), 1 / (1 + e), e / (1 + e)).astype(e.dtype)[()]
 
 
-sigmoid = _one(
+sigmoid: Pointwise = _one(
     "sigmoid",
     np.exp,
     lambda y, x: y * sigmoid(-x),  # 1-y would cancel for large x
@@ -183,7 +183,7 @@ sigmoid = _one(
 # ------------------------------------------------------------------------------ trigonometric and hyperbolic functions
 
 sin = _one("sin", np.sin, lambda y, x: cos(x), r"\sin #0", "takes the sine")
-cos = _one("cos", np.cos, lambda y, x: -sin(x), r"\cos #0", "takes the cosine")
+cos: Pointwise = _one("cos", np.cos, lambda y, x: -sin(x), r"\cos #0", "takes the cosine")
 tan = _one("tan", np.tan, lambda y, x: 1 + y * y, r"\tan #0", "takes the tangent", domain=((-1.2, 1.2),))
 arcsin = _one(
     "arcsin", np.arcsin, lambda y, x: 1 / sqrt((1 - x) * (1 + x)), r"\arcsin #0", "takes the angle with this sine",
@@ -204,7 +204,7 @@ arctan2 = _two(
     domain=((0.3, 2.0), (0.3, 2.0)),
 )
 sinh = _one("sinh", np.sinh, lambda y, x: cosh(x), r"\sinh #0", "takes the hyperbolic sine")
-cosh = _one("cosh", np.cosh, lambda y, x: sinh(x), r"\cosh #0", "takes the hyperbolic cosine")
+cosh: Pointwise = _one("cosh", np.cosh, lambda y, x: sinh(x), r"\cosh #0", "takes the hyperbolic cosine")
 tanh = _one(
     "tanh",
     np.tanh,
@@ -230,7 +230,7 @@ absolute = _one(
     "abs", np.abs, lambda y, x: sign(x), r"\left|#0\right|", "drops the sign; its derivative at 0 is taken as 0",
     kinks=(0.0,),
 )  # fmt: skip
-sign = _one("sign", np.sign, PIECEWISE_CONSTANT, r"\operatorname{sign} #0", "gives the sign: -1, 0 or 1", kinks=(0.0,))
+sign: Pointwise = _one("sign", np.sign, PIECEWISE_CONSTANT, r"\operatorname{sign} #0", "gives the sign: -1, 0 or 1", kinks=(0.0,))
 floor = _one("floor", np.floor, PIECEWISE_CONSTANT, r"\lfloor #0 \rfloor", "rounds down")
 ceil = _one("ceil", np.ceil, PIECEWISE_CONSTANT, r"\lceil #0 \rceil", "rounds up")
 rint = _one("rint", np.rint, PIECEWISE_CONSTANT, r"\operatorname{rint} #0", "rounds to the nearest integer")
@@ -270,7 +270,7 @@ floor_divide = _two(
     "floor_divide", np.floor_divide, PIECEWISE_CONSTANT, PIECEWISE_CONSTANT, r"\lfloor #0 / #1 \rfloor",
     "divides and rounds down", domain=((-2.0, 2.0), (0.5, 2.0)),
 )  # fmt: skip
-copysign = _two(
+copysign: Pointwise = _two(
     "copysign",
     np.copysign,
     lambda y, a, b: copysign(1.0, a) * copysign(1.0, b),
@@ -303,9 +303,9 @@ def _integer(name: str, ufunc: Any, latex: str, sentence: str) -> Pointwise:
 
 equal = _integer("equal", np.equal, r"#0 = #1", "tells where the two are equal")
 not_equal = _integer("not_equal", np.not_equal, r"#0 \ne #1", "tells where the two differ")
-less = _integer("less", np.less, r"#0 < #1", "tells where the first is smaller")
+less: Pointwise = _integer("less", np.less, r"#0 < #1", "tells where the first is smaller")
 less_equal = _integer("less_equal", np.less_equal, r"#0 \le #1", "tells where the first is not larger")
-greater = _integer("greater", np.greater, r"#0 > #1", "tells where the first is larger")
+greater: Pointwise = _integer("greater", np.greater, r"#0 > #1", "tells where the first is larger")
 greater_equal = _integer("greater_equal", np.greater_equal, r"#0 \ge #1", "tells where the first is not smaller")
 logical_and = _integer("logical_and", np.logical_and, r"#0 \wedge #1", "tells where both hold")
 logical_or = _integer("logical_or", np.logical_or, r"#0 \vee #1", "tells where either holds")
@@ -342,9 +342,9 @@ def _where_transpose(ct: Expr, position: int, args: Sequence[Expr]) -> Expr:
     return unbroadcast(chosen, args[position].shape)
 
 
-where = Where(
+where: Where = Where(
     "where",
-    lambda c, x, y: np.where(c, x, y)[()],
+    lambda c, x, y: np.asarray(np.where(c, x, y))[()],
     transpose=_where_transpose,
     shape_rule=lambda c, x, y: Spec(broadcast(c.shape, x.shape, y.shape), x.dtype),
     batching=lambda args, batched, size, attrs: where(*align(args, batched)),
@@ -383,7 +383,7 @@ def _cast_back(ct: Expr, position: int, args: Sequence[Expr], dtype: Any) -> Exp
     return cast_like(ct, x)
 
 
-cast = Cast(
+cast: Cast = Cast(
     "cast",
     _cast,
     transpose=_cast_back,
@@ -402,7 +402,7 @@ def _complex_rule(x: Spec, y: Spec) -> Spec:
     return Spec(broadcast(x.shape, y.shape), np.dtype("c8") if x.dtype.itemsize == 4 else np.dtype("c16"))
 
 
-real = Linear(
+real: Linear = Linear(
     "real",
     lambda x: np.real(x)[()],
     transpose=lambda ct, position, args: make_complex(ct, zeros_like(ct)),
@@ -411,7 +411,7 @@ real = Linear(
     latex=r"\operatorname{Re} #0",
     sentence="takes the real part",
 )
-imag = Linear(
+imag: Linear = Linear(
     "imag",
     lambda x: np.imag(x)[()],
     transpose=lambda ct, position, args: make_complex(zeros_like(ct), -ct),
@@ -427,7 +427,7 @@ def _complex_parts(ct: Expr, position: int, args: Sequence[Expr]) -> Expr:
     return unbroadcast(part, args[position].shape)
 
 
-make_complex = Linear(
+make_complex: Linear = Linear(
     "complex",
     lambda x, y: (x + np.multiply(y, np.complex64(1j) if np.asarray(y).dtype == np.float32 else 1j))[()],
     transpose=_complex_parts,
@@ -436,7 +436,7 @@ make_complex = Linear(
     latex=r"#0 + i #1",
     sentence="puts real and imaginary part together",
 )
-conj = Linear(
+conj: Linear = Linear(
     "conj",
     np.conjugate,
     transpose=lambda ct, position, args: conj(ct),

@@ -21,7 +21,7 @@ def _rule(key: Spec, shape: tuple[int, ...], stream: int) -> Spec:
     return Spec((*key.shape[:-1], *shape), key.dtype)
 
 
-_random_bits = Custom(
+_random_bits: Custom = Custom(
     "random_bits",
     lambda key, shape, stream: philox.random_bits(key, shape=shape, stream=stream),
     shape_rule=_rule,
@@ -34,5 +34,5 @@ _random_bits = Custom(
 
 
 def random_bits(key: object, *, shape: tuple[int, ...], stream: int = 0) -> Any:
-    """Independent uniform 32-bit words of ``key`` (uint32, (2,)): uint32 of ``shape``; see :mod:`chainrule.ops.philox`."""
+    """Independent uniform 32-bit words of ``key`` (uint32, (2,)): uint32 of ``shape``; see :mod:`.philox`."""
     return _random_bits(key, shape=tuple(int(n) for n in shape), stream=int(stream))

@@ -298,7 +298,7 @@ def op(name: str) -> Op:
 
 
 def chain(ct: Expr, partial: Any) -> Any:
-    """The chain rule's product, cotangent × local derivative, in which a zero cotangent gives zero (see ``chain_mul``)."""
+    """The chain rule's product, cotangent × local derivative; a zero cotangent gives zero (see ``chain_mul``)."""
     if isinstance(partial, (int, float)):
         if partial in (0, 1, -1):
             return zeros_like(ct) if partial == 0 else ct if partial == 1 else -ct

@@ -45,7 +45,7 @@ def _sum_transpose(ct: Expr, position: int, args: Sequence[Expr], axes: Axes, ke
     return record.broadcast_to(ct if keepdims else keep_axes(ct, shape, axes), shape)
 
 
-total = Linear(
+total: Linear = Linear(
     "sum",
     lambda x, axes, keepdims: np.add.reduce(x, axis=axes, keepdims=keepdims),
     transpose=_sum_transpose,
@@ -110,7 +110,7 @@ def _cumsum(x: Any, axis: int, reverse: bool) -> Any:
     return np.flip(np.cumsum(np.flip(x, axis), axis=axis), axis)
 
 
-cumsum = Linear(
+cumsum: Linear = Linear(
     "cumsum",
     _cumsum,
     transpose=lambda ct, position, args, axis, reverse: cumsum(ct, axis=axis, reverse=not reverse),

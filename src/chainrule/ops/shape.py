@@ -32,7 +32,7 @@ def _reshape_rule(x: Spec, shape: Shape) -> Spec:
     return Spec(tuple(shape), x.dtype)
 
 
-reshape = Linear(
+reshape: Linear = Linear(
     "reshape",
     lambda x, shape: np.reshape(x, shape),
     transpose=lambda ct, position, args, shape: record.reshape(ct, args[0].shape),
@@ -49,7 +49,7 @@ def _inverse(axes: Sequence[int]) -> tuple[int, ...]:
     return tuple(int(i) for i in np.argsort(axes))
 
 
-transpose = Linear(
+transpose: Linear = Linear(
     "transpose",
     lambda x, axes: np.transpose(x, axes),
     transpose=lambda ct, position, args, axes: transpose(ct, axes=_inverse(axes)),
@@ -75,7 +75,7 @@ def _broadcast_batch(args: Args, batched: Sequence[bool], size: int, attrs: Any)
     return record.broadcast_to(x, (size, *shape))
 
 
-broadcast_to = Linear(
+broadcast_to: Linear = Linear(
     "broadcast_to",
     lambda x, shape: np.broadcast_to(x, shape),
     transpose=lambda ct, position, args, shape: unbroadcast(ct, args[0].shape),
@@ -112,7 +112,7 @@ def _concatenate_transpose(ct: Expr, position: int, args: Args, axis: int) -> Ex
     return result
 
 
-concatenate = Linear(
+concatenate: Linear = Linear(
     "concatenate",
     lambda *arrays, axis: np.concatenate(arrays, axis=axis),
     transpose=_concatenate_transpose,

@@ -47,7 +47,7 @@ item = Linear(
     sentence="takes one of several results",
 )
 
-stop_gradient = Custom(
+stop_gradient: Custom = Custom(
     "stop_gradient",
     lambda x: x,
     shape_rule=lambda x: x,

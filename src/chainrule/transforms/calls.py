@@ -71,7 +71,7 @@ def _call_jvp(tangents: Sequence[Any], out: Any, args: Sequence[Expr], graph: Gr
     return _placed(found, float_positions(graph.output_specs), len(graph.outputs))
 
 
-call = Custom(
+call: Custom = Custom(
     "call",
     lambda *arrays, graph: tuple(run_plan(graph, list(arrays))),
     shape_rule=lambda *specs, graph: graph.output_specs,
@@ -172,7 +172,7 @@ def _no_forward_mode(tangents: Sequence[Any], out: Any, args: Sequence[Expr], **
     )
 
 
-custom_rule = CustomRule(
+custom_rule: CustomRule = CustomRule(
     "custom_vjp",
     lambda *arrays, primal, forward, backward: tuple(run_plan(primal, list(arrays))),
     shape_rule=lambda *specs, primal, forward, backward: primal.output_specs,

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from chainrule.base import trees
-from chainrule.base.arrays import Spec, is_differentiable
+from chainrule.base.arrays import INT, Spec, is_differentiable
 from chainrule.base.errors import ShapeError, TraceError, TreeError
 from chainrule.graph.builder import ACTIVE, Builder
 from chainrule.graph.graph import Graph
 from chainrule.graph.source import user_source
+from chainrule.ops import pointwise
 from chainrule.ops.expr import Expr
 from chainrule.trace.symbol import Symbol
 from chainrule.trace.tracer import Traced, array_leaf, embed, function_name, leaf_spec, owned, trace_leaves
@@ -168,7 +169,7 @@ def fori_loop(lower: Any, upper: Any, body_fun: Function, init_val: Any) -> Any:
     if not isinstance(lower, Symbol) and not isinstance(upper, Symbol):
         numbers = np.arange(int(lower), max(int(lower), int(upper)))
         return scan(lambda x, i: (body_fun(i, x), None), init_val, numbers)[0]
-    start = np.astype(lower, np.int64) if isinstance(lower, Symbol) else np.int64(lower)
+    start: Any = pointwise.cast(lower, dtype=INT) if isinstance(lower, Symbol) else np.int64(lower)
     return while_loop(
         lambda state: state[0] < upper, lambda state: (state[0] + 1, body_fun(state[0], state[1])), (start, init_val)
     )[1]
@@ -223,17 +224,15 @@ def _inside_trace() -> bool:
     return ACTIVE.get() is not None
 
 
-def _named(wrapper: Any, f: Function) -> Any:
-    try:
-        return update_wrapper(wrapper, f)
-    except (AttributeError, TypeError):
-        return wrapper
+def _named(wrapper: Function, f: Function) -> Function:
+    named: Function = update_wrapper(wrapper, f, updated=())
+    return named
 
 
 # --------------------------------------------------------------------------------------------------------- custom_vjp
 
 
-class custom_vjp:  # noqa: N801 - JAX's name, used as a decorator
+class custom_vjp:
     """A function with a reverse-mode rule of its own.
 
     ``f.defvjp(forward, backward)``: ``forward(*args)`` returns (output, residuals); ``backward(residuals, cotangent)``
@@ -331,7 +330,7 @@ def _as_cotangents(found: Any, specs: Sequence[Spec], structure: Any, name: str)
             if shape != spec.shape:
                 raise ShapeError(f"{name}: a cotangent has another shape than its argument", expected=spec.shape,
                                  got=shape, where=user_source())  # fmt: skip
-            out.append(np.astype(value if isinstance(value, Symbol) else np.asarray(value), spec.dtype))
+            out.append(pointwise.cast(value, dtype=spec.dtype))
     return out
 
 

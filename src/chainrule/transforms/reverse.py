@@ -68,8 +68,8 @@ def _wanted(line: Line, active: list[bool]) -> list[bool]:
 def copy_forward(builder: Builder, graph: Graph, active: list[bool]) -> list[Any]:
     """The forward lines copied: per line of ``graph`` its Expr, or a tuple of Exprs for several outputs.
 
-    An op whose backward pass needs more than inputs and outputs (scan, custom_vjp) writes its own forward lines; what it
-    keeps stands behind its outputs in the tuple.
+    An op whose backward pass needs more than inputs and outputs (scan, custom_vjp) writes its own forward lines; what
+    it keeps stands behind its outputs in the tuple.
     """
     new: list[Any] = [Expr(builder, i) for i in range(graph.inputs)]
     for index in range(graph.inputs, len(graph.lines)):
