@@ -130,7 +130,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
     ("other", "text"),
     [
         (network(3, 6, 2), "layers[0].weight differs\n  expected: float32 (3, 6) in the model\n  got: float32 (3, 5)"),
-        (network(3, 5, 2, 2), "layers[2].weight differs\n  expected: float32 (2, 2) in the model\n  got: no such array"),
+        (network(3, 5, 2, 2), "layers[2].weight differs\n  expected: float32 (2, 2) in the model\n  got: no such"),
         (network(3, 5), "layers[1].bias differs\n  expected: no such array in the model\n  got: float32 (2,)"),
         (trees.map(lambda a: a.astype(np.float64), network(3, 5, 2)), "expected: float64 (3, 5) in the model"),
     ],

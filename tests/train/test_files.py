@@ -49,7 +49,7 @@ def test_a_refusal_keeps_the_old_file(
 
 
 def test_a_missing_folder_is_an_error_in_words(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="cannot write a.txt"):
+    with pytest.raises(TrainingError, match=r"cannot write a\.txt"):
         files.write_atomic(tmp_path / "none" / "a.txt", "new")
 
 

@@ -14,6 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 import typer
 
 from chainrule.base.errors import ChainruleError
+from chainrule.train.checkpoint import CheckpointWarning
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -33,6 +34,7 @@ def in_words(command: Callable[P, T]) -> Callable[P, T]:
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
         with warnings.catch_warnings():
+            warnings.simplefilter("always", CheckpointWarning)
             warnings.showwarning = _show_warning
             try:
                 return command(*args, **kwargs)
@@ -46,5 +48,12 @@ def in_words(command: Callable[P, T]) -> Callable[P, T]:
     return run
 
 
-def _show_warning(message: Any, category: type[Warning], filename: str, lineno: int, *rest: Any) -> None:
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: Any = None,
+    line: str | None = None,
+) -> None:
     note(f"note: {message}")

@@ -275,7 +275,8 @@ def _refuse_with_resume(given: dict[str, Any]) -> None:
     if names:
         raise OptionError(
             "a resumed run keeps the options it was started with",
-            expected="no options but --out, --epochs, --json, --quiet", got=", ".join(names), fix=f"leave out {', '.join(names)}, or start a new run",
+            expected="no options but --out, --epochs, --json, --quiet", got=", ".join(names),
+            fix=f"leave out {', '.join(names)}, or start a new run",
         )  # fmt: skip
 
 

@@ -38,7 +38,7 @@ _HEADER_LIMIT = 100_000_000  # safetensors' own bound on the header, bytes
 
 
 class CheckpointWarning(UserWarning):
-    """A checkpoint was damaged and the one before it is used."""
+    """Another checkpoint than the one asked for is used: the newest was damaged, or the run has not finished."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,7 +183,7 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
         metadata = _metadata(content)
         text, expected = metadata["chainrule"], metadata["sha256"]
         description = json.loads(text)
-        tensors: dict[str, Array] = dict(numpy_format.load(content))
+        tensors: dict[str, Array] = dict(sorted(numpy_format.load(content).items()))
         got = _hash(text, tensors)
         info, groups = dict(description["info"]), dict(description["groups"])
         known = description["format"] == _FORMAT

@@ -176,7 +176,7 @@ def fit(
     model = trees.map(np.array, model)
     chosen = adam(rate) if optimizer is None else optimizer
     state = _State(model, trees.map(np.array, chosen.init(model)), np.zeros(len(layers)))
-    recipe = {"seed": seed, "batch_size": int(batch_size), "rows": len(train[0]), "data": None}
+    recipe: dict[str, Any] = {"seed": seed, "batch_size": int(batch_size), "rows": len(train[0]), "data": None}
     if folder is not None:
         recipe["data"] = content_hash(train)
     if saved is not None:
@@ -285,7 +285,8 @@ class _Loop:
             stride = -(-len(self.train[0]) // _METRIC_ROWS)
             x, y = self.train[0][::stride], self.train[1][::stride]
             _, train_metrics, _ = evaluate(evaluation, state.model, x, y, self.metrics)
-        validation_loss, validation_metrics = None, {}
+        validation_loss: float | None = None
+        validation_metrics: dict[str, float] = {}
         if self.held_out is not None:
             validation_loss, validation_metrics, _ = evaluate(evaluation, state.model, *self.held_out, self.metrics)
         mean_norms = (state.norm_sums / state.batch).tolist()

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from chainrule import data, nn
 from chainrule.base.errors import CheckpointError, DataError
-from chainrule.train.checkpoint import CheckpointFolder, load
+from chainrule.train.checkpoint import CheckpointFolder, CheckpointWarning, load
 from chainrule.train.config import RunConfig
 from chainrule.train.run import make_model
 from chainrule.train.step import EVALUATION_ROWS
@@ -78,7 +78,7 @@ class Predictor:
                 "this run has no trained network yet", expected="model.safetensors, or a checkpoint", got="neither",
                 where=folder, fix=f"finish it: chainrule train --resume --out {folder}",
             )  # fmt: skip
-        warnings.warn(f"the run has not finished: {newest.path.name} is used", stacklevel=2)
+        warnings.warn(f"the run has not finished: {newest.path.name} is used", CheckpointWarning, stacklevel=2)
         return Predictor(newest.tree("model", like), preprocessor)
 
     def outputs(self, x: Array) -> Array:

@@ -92,7 +92,8 @@ def make_step(loss: Loss, optimizer: Optimizer) -> Callable[..., Any]:
         sums = [_total([np.sum(weights[i]) for i in layer]) for layer in layers]
         return model, state, value, np.stack(norms), np.stack(sums)
 
-    return jit(step, donate_argnums=(0, 1))
+    jitted: Callable[..., Any] = jit(step, donate_argnums=(0, 1))
+    return jitted
 
 
 def _total(values: list[Any]) -> Any:
@@ -108,7 +109,8 @@ def make_evaluation(loss: Loss, forward: Forward) -> Callable[..., Any]:
     def evaluate(model: Any, x: Any, y: Any) -> Any:
         return loss(model, x, y, None), forward(model, x)
 
-    return jit(evaluate)
+    jitted: Callable[..., Any] = jit(evaluate)
+    return jitted
 
 
 def evaluate(

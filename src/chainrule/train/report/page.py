@@ -192,8 +192,8 @@ def _confusions(evaluation: Evaluation) -> list[str]:
 def _residuals(evaluation: Evaluation) -> list[str]:
     truth, prediction = np.ravel(evaluation.truth), np.ravel(evaluation.prediction)
     target = evaluation.target
-    labels = {"x_label": f"true {target}", "y_label": f"predicted {target}"}
-    plot = charts.scatter(truth, prediction, title="Predictions", **labels)
+    x_label, y_label = f"true {target}", f"predicted {target}"
+    plot = charts.scatter(truth, prediction, title="Predictions", x_label=x_label, y_label=y_label)
     bars = charts.histogram(prediction - truth, title="Residuals", x_label=f"predicted minus true {target}")
     return [
         _figure("Predictions", "Each point is a test row; a perfect prediction lies on the line.", plot),
