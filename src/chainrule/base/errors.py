@@ -6,6 +6,8 @@ Every class also derives from the builtin that Python or NumPy would raise in it
 
 from __future__ import annotations
 
+import numpy as np
+
 
 class ChainruleError(Exception):
     """Base of all errors raised on purpose.
@@ -80,6 +82,10 @@ class DataError(ChainruleError, ValueError):
 
 class CheckpointError(ChainruleError, ValueError):
     """A checkpoint that is damaged, missing, or of another architecture."""
+
+
+class LinalgError(ChainruleError, np.linalg.LinAlgError):
+    """A matrix that the asked-for operation does not exist for (singular, not positive definite, not finite)."""
 
 
 class TrainingError(ChainruleError, RuntimeError):
