@@ -275,7 +275,7 @@ def test_weights_that_overflow_are_named() -> None:
         )  # fmt: skip
     text = str(caught.value)
     assert text.startswith("training stopped: the weights of layer ['b'] are not finite after the update")
-    assert "got: loss 1e+04; gradient norms ['a'] 200, ['b'] 2e+03" in text
+    assert "got: loss 10000; gradient norms ['a'] 200, ['b'] 2e+03" in text
     assert "where: step 1 (epoch 1, batch 1)" in text
 
 

@@ -5,6 +5,7 @@ Does not do: networks other than multi-layer perceptrons; those are Python, with
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import shlex
@@ -14,15 +15,15 @@ from typing import Annotated, Any
 
 import typer
 
-from chainrule.base.errors import ChainruleError, CheckpointError, DataError, OptionError, TrainingError
-from chainrule.cli.report_errors import EXIT_INTERRUPTED, in_words, note
+from chainrule.base.errors import CheckpointError, DataError, OptionError, TrainingError
+from chainrule.cli.report_errors import EXIT_ERROR, EXIT_INTERRUPTED, in_words, note
 from chainrule.nn import activations
 from chainrule.optim import optimizers
 from chainrule.optim.schedules import schedules
 from chainrule.train.config import RunConfig
 from chainrule.train.files import make_folder
 from chainrule.train.interrupt import TrainingInterrupted
-from chainrule.train.run import RunResult, resume, start
+from chainrule.train.run import RunResult, check_new, load_data, resume, start
 
 _RUNS = Path("runs")
 _MNIST_FOLDER = Path("data") / "mnist"
@@ -150,38 +151,39 @@ def train(
 
     Ctrl-C saves; --resume goes on to the same result, bit for bit.
     """
-    given = {
+    given: dict[str, Any] = {
         "hidden": None if hidden is None else _sizes(hidden), "activation": activation, "dropout": dropout,
         "optimizer": optimizer, "learning_rate": lr, "schedule": schedule, "epochs": epochs, "batch_size": batch_size,
         "weight_decay": weight_decay, "seed": seed, "validation": validation, "patience": patience,
     }  # fmt: skip
     # Text about a run goes to stderr when stdout is for a program.
     say = (lambda text: None) if quiet else note if as_json else print
-    folder = out
+    if resume_run:
+        folder = _run_to_resume(out, task)
+        fixed = {name: value for name, value in given.items() if name != "epochs"}
+        _refuse_with_resume(fixed | {"task": task if out else None, "data": data, "target": target})
+        training = functools.partial(resume, folder, epochs=epochs, quiet=quiet)
+    else:
+        kind, source = _task(task, data, download, target)
+        given |= {"data": source, "target": target}
+        config = RunConfig.with_defaults(kind, **given)
+        if out is not None:
+            check_new(out)
+        splits = load_data(config, download=download, progress=None if quiet else _Downloading())
+        config = RunConfig.with_defaults(kind, rows=len(splits.train), **given)
+        folder = out or _new_folder(_RUNS, Path(source).stem if kind == "table" and source else kind)
+        training = functools.partial(start, config, splits, folder, quiet=quiet)
     try:
-        if resume_run:
-            folder = _run_to_resume(out, task)
-            fixed = {name: value for name, value in given.items() if name != "epochs"}
-            _refuse_with_resume(fixed | {"task": task if out else None, "data": data, "target": target})
-            result = resume(folder, epochs=epochs, quiet=quiet)
-        else:
-            kind, source = _task(task, data, download, target)
-            config = RunConfig.with_defaults(kind, data=source, target=target, **given)
-            folder = out or _new_folder(_RUNS, Path(source).stem if kind == "table" and source else kind)
-            result = start(config, folder, quiet=quiet, download=download, progress=None if quiet else _downloading)
+        result = training()
     except TrainingInterrupted as stop:
         note(f"\n{str(stop).partition(';')[0]}; saved in {folder}")
         note(f"  to go on: {_resume_command(folder)}")
         raise typer.Exit(EXIT_INTERRUPTED) from None
     except TrainingError as error:
-        if folder is not None and (folder / "config.toml").exists() and not resume_run and error.where != folder:
-            note(f"error: {error}\n  the run is kept in {folder}")
-            raise typer.Exit(2) from None
-        raise
-    except BaseException as problem:
-        if out is None and folder is not None and isinstance(problem, ChainruleError):
-            _remove_if_empty(folder)
-        raise
+        if not any(folder.glob("checkpoints/step-*")):
+            raise
+        note(f"error: {error}\n  the run is kept in {folder}")
+        raise typer.Exit(EXIT_ERROR) from None
     for line in _summary(result):
         say(line)
     if as_json:
@@ -244,11 +246,6 @@ def _new_folder(parent: Path, name: str) -> Path:
             make_folder(folder)  # the same failure, in words
 
 
-def _remove_if_empty(folder: Path) -> None:
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
-
-
 def _run_to_resume(out: Path | None, task: str | None) -> Path:
     if out is not None:
         if not out.is_dir():
@@ -280,18 +277,21 @@ def _refuse_with_resume(given: dict[str, Any]) -> None:
         )  # fmt: skip
 
 
-def _resume_command(folder: Path | None) -> str:
+def _resume_command(folder: Path) -> str:
     return f"chainrule train --resume --out {shlex.quote(str(folder))}"
 
 
-_last_shown = [0.0]
+class _Downloading:
+    """Tells of a download once a second."""
 
+    def __init__(self) -> None:
+        self._next = 0.0
 
-def _downloading(name: str, done: int, total: int | None) -> None:
-    now = time.monotonic()
-    if now - _last_shown[0] > 1 or done == total:
-        _last_shown[0] = now
-        note(f"{name}: {done / 1e6:.1f} of {total / 1e6:.1f} MB" if total else f"{name}: {done / 1e6:.1f} MB")
+    def __call__(self, name: str, done: int, total: int | None) -> None:
+        now = time.monotonic()
+        if now >= self._next or done == total:
+            self._next = now + 1
+            note(f"{name}: {done / 1e6:.1f}" + (f" of {total / 1e6:.1f} MB" if total else " MB"))
 
 
 def _json_number(value: Any) -> Any:

@@ -107,26 +107,28 @@ def task_functions(task: str, outputs: int, scale: Any) -> tuple[Any, Any, str, 
 
 
 def start(
-    config: RunConfig, folder: Path, *, quiet: bool = False, callbacks: tuple[Callback, ...] = (),
-    download: bool = False, progress: Callable[..., None] | None = None,
-) -> RunResult:  # fmt: skip
-    """Train from the beginning into ``folder``, which must be new or empty.
+    config: RunConfig, splits: data.Splits, folder: Path, *, quiet: bool = False, callbacks: tuple[Callback, ...] = ()
+) -> RunResult:
+    """Train on ``splits``, as :func:`load_data` gives them, into ``folder``, which must be new or empty.
 
-    Raises :class:`TrainingError` when it is not, or can't be written, and all that ``fit`` and the data raise.
+    Raises :class:`TrainingError` when it is not, or can't be written, and all that ``fit`` raises.
     """
+    check_new(folder)
+    make_folder(folder)
+    check_writable(folder)
+    # First, because a folder with a configuration is one that can be resumed.
+    config.save(folder / "config.toml", {"facts": {"inputs": _inputs(splits), "outputs": output_size(splits)}})
+    return _run(config, splits, folder, quiet=quiet, callbacks=callbacks)
+
+
+def check_new(folder: Path) -> None:
+    """Raise :class:`TrainingError` unless ``folder`` does not exist or is empty."""
     if folder.exists() and (not folder.is_dir() or any(not is_leftover(entry) for entry in folder.iterdir())):
         raise TrainingError(
             "the output folder already exists", expected="a new or empty folder",
             got="a folder with files" if folder.is_dir() else "a file", where=folder,
             fix="add --resume to go on with the run in it, or choose another --out",
         )  # fmt: skip
-    splits = load_data(config, download=download, progress=progress)
-    make_folder(folder)
-    check_writable(folder)
-    write_atomic(folder / "preprocessor.json", json.dumps(splits.preprocessor.to_dict(), indent=1))
-    # Last, because a folder with a configuration is one that can be resumed.
-    config.save(folder / "config.toml", {"facts": {"inputs": _inputs(splits), "outputs": output_size(splits)}})
-    return _run(config, splits, folder, quiet=quiet, callbacks=callbacks)
 
 
 def is_leftover(entry: Path) -> bool:
@@ -159,6 +161,8 @@ def _inputs(splits: data.Splits) -> int:
 def _run(
     config: RunConfig, splits: data.Splits, folder: Path, *, quiet: bool, callbacks: tuple[Callback, ...]
 ) -> RunResult:
+    if not (folder / "preprocessor.json").exists():
+        write_atomic(folder / "preprocessor.json", json.dumps(splits.preprocessor.to_dict(), indent=1))
     outputs = output_size(splits)
     model = make_model(config, _inputs(splits), outputs)
     scale = 1.0 if outputs > 1 else splits.preprocessor.target_scale
