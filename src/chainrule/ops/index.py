@@ -213,7 +213,8 @@ scatter_add: Linear = Linear(
 
 def _scatter(x: Any, part: Any, *indices: Any) -> Any:
     out = np.array(x)
-    out[indices] = part
+    # NumPy walks the indices in memory order: which of two writes to one place is the last must not depend on that.
+    out[tuple([np.asarray(i, order="C") for i in indices])] = np.asarray(part, order="C")
     return out
 
 
