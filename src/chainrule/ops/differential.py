@@ -1,62 +1,41 @@
-"""``Differential``: ops whose derivative is written once, as the tangent of the output; the pullback is its transpose.
+"""A derivative written once, as the tangent of the output: the pullback is its transpose.
 
 A tangent is linear in the tangents of the arguments.  So the pullback needs no rule of its own: the pushforward is
 written out on placeholders, and the lines it makes are walked backwards, each by its own op's transpose (linear
 transposition as in Radul, Paszke, Frostig, Johnson and Maclaurin, "You Only Linearize Once", POPL 2023).  The
 placeholders and the forward half of those lines are needed by no output, and vanish when the graph is finished.
 
-The pushforward must be linear in the tangents, and must not use the op itself on a tangent (``solve`` states both
+The pushforward must be linear in the tangents, and must not use its own op on a tangent (``solve`` states both
 directions for that reason).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
-from chainrule.base.arrays import Spec
 from chainrule.ops.expr import Expr
-from chainrule.ops.record import INTEGER_VALUED, Attrs, Cotangent, NotDifferentiable, Op, op
+from chainrule.ops.record import Custom, op
 
 Pushforward = Callable[..., Any]
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Differential(Op):
-    """``differential(tangents, out, args, **attrs)`` is the tangent of the output, linear in ``tangents``.
+def differential(name: str, run: Callable[..., Any], tangent: Pushforward, **options: Any) -> Custom:
+    """The record of an op whose derivative is stated by ``tangent(tangents, out, args, **attrs)`` alone.
 
     ``out`` is a tuple for an op with several outputs, and the result a tuple of tangents, None where one is zero.
-    ``tangents[i]`` is None where argument i is not varied.  ``constant_args`` are positions without a derivative.
+    ``tangents[i]`` is None where argument i is not varied.
     """
 
-    shape_rule: Callable[..., Any] = field(kw_only=True)
-    differential: Pushforward = field(kw_only=True)
-    batching: Callable[..., Any] = field(kw_only=True)
-    constant_args: tuple[int, ...] = field(default=(), kw_only=True)
-    kind: ClassVar[str] = "differential"
+    def vjp(ct: Any, out: Any, args: Sequence[Expr], wanted: Sequence[bool], **attrs: Any) -> list[Any]:
+        return transpose_linear(lambda tangents: tangent(tangents, out, args, **attrs), ct, args, wanted)
 
-    def infer(self, specs: Sequence[Spec], attrs: Attrs) -> Any:
-        return self.shape_rule(*specs, **attrs)
-
-    def undifferentiable(self, position: int, attrs: Attrs) -> NotDifferentiable | None:
-        return INTEGER_VALUED if position in self.constant_args else None
-
-    def pushforward(self, tangents: Sequence[Cotangent], out: Any, args: Sequence[Expr], attrs: Attrs) -> Any:
-        return self.differential(tangents, out, args, **attrs)
-
-    def pullback(
-        self, ct: Any, out: Any, args: Sequence[Expr], attrs: Attrs, wanted: Sequence[bool]
-    ) -> Sequence[Cotangent]:
-        return transpose_linear(
-            lambda tangents: self.differential(tangents, out, args, **attrs), ct, args, wanted
-        )
-
-    def batch(self, args: Sequence[Expr], batched: Sequence[bool], size: int, attrs: Attrs) -> Any:
-        return self.batching(args, batched, size, attrs)
+    return Custom(name, run, vjp=vjp, jvp=tangent, **options)
 
 
-def transpose_linear(linear: Callable[[list[Any]], Any], ct: Any, args: Sequence[Expr], wanted: Sequence[bool]) -> Any:
+def transpose_linear(
+    linear: Callable[[list[Any]], Any], ct: Any, args: Sequence[Expr], wanted: Sequence[bool]
+) -> list[Any]:
     """The cotangents of the inputs of ``linear`` (like ``args``, those ``wanted``) from those of its outputs."""
     builder = args[0].builder
     start = len(builder.lines)

@@ -28,7 +28,7 @@ import numpy as np
 
 from chainrule.base.arrays import INT, Array, Spec, broadcast, complex_dtype, real_dtype, reduced_shape
 from chainrule.base.errors import DtypeError, LinalgError, ShapeError
-from chainrule.ops.differential import Differential
+from chainrule.ops.differential import differential
 from chainrule.ops.expr import Expr
 from chainrule.ops.index import index
 from chainrule.ops.matmul import matmul
@@ -204,16 +204,16 @@ def _det_rule(a: Spec) -> Spec:
     return Spec(a.shape[:-2], a.dtype)
 
 
-def _det_differential(tangents: Tangents, out: Expr, args: Sequence[Expr]) -> Expr:
+def _det_tangent(tangents: Tangents, out: Expr, args: Sequence[Expr]) -> Expr:
     # Jacobi's formula with the cofactors, which exist for singular matrices too, not det·inverse, which does not.
     return sum_over(cofactor(args[0]) * tangents[0], (args[0].ndim - 2, args[0].ndim - 1))
 
 
-det = Differential(
+det = differential(
     "det",
     lambda a: np.linalg.det(a),
     shape_rule=_det_rule,
-    differential=_det_differential,
+    tangent=_det_tangent,
     batching=_stacked("det"),
     latex=r"\det #0",
     sentence="takes the determinant",
@@ -236,17 +236,17 @@ def _cofactor_rule(a: Spec) -> Spec:
     return a
 
 
-def _cofactor_differential(tangents: Tangents, out: Expr, args: Sequence[Expr]) -> Expr:
+def _cofactor_tangent(tangents: Tangents, out: Expr, args: Sequence[Expr]) -> Expr:
     (a,), (da,) = args, tangents
     trace = sum_over(swap(inverse(a)) * da, (a.ndim - 2, a.ndim - 1), keepdims=True)
     return out * trace - solve(swap(a), matmul(swap(da), out))  # type: ignore[no-any-return]
 
 
-cofactor = Differential(
+cofactor = differential(
     "cofactor",
     _cofactor,
     shape_rule=_cofactor_rule,
-    differential=_cofactor_differential,
+    tangent=_cofactor_tangent,
     batching=_stacked("cofactor"),
     latex=r"\operatorname{cof} #0",
     sentence="takes the cofactors: how the determinant moves with each element; its own derivative needs an "
@@ -259,7 +259,7 @@ def _slogdet_rule(a: Spec) -> tuple[Spec, Spec]:
     return Spec(a.shape[:-2], a.dtype), Spec(a.shape[:-2], real_dtype(a.dtype))
 
 
-def _slogdet_differential(tangents: Tangents, out: Any, args: Sequence[Expr]) -> tuple[Any, Any]:
+def _slogdet_tangent(tangents: Tangents, out: Any, args: Sequence[Expr]) -> tuple[Any, Any]:
     a, sign = args[0], out[0]
     trace = sum_over(swap(inverse(a)) * tangents[0], (a.ndim - 2, a.ndim - 1))
     if not is_complex(a):
@@ -268,11 +268,11 @@ def _slogdet_differential(tangents: Tangents, out: Any, args: Sequence[Expr]) ->
     return sign * make_complex(zeros_like(angle), angle), real(trace)
 
 
-slogdet = Differential(
+slogdet = differential(
     "slogdet",
     lambda a: tuple(np.linalg.slogdet(a)),
     shape_rule=_slogdet_rule,
-    differential=_slogdet_differential,
+    tangent=_slogdet_tangent,
     batching=_stacked("slogdet"),
     latex=r"(\operatorname{sign}, \ln)\left|\det #0\right|",
     sentence="takes the sign of the determinant and the logarithm of its size",
@@ -286,18 +286,18 @@ def _cholesky_rule(a: Spec) -> Spec:
     return a
 
 
-def _cholesky_differential(tangents: Tangents, out: Expr, args: Sequence[Expr]) -> Expr:
+def _cholesky_tangent(tangents: Tangents, out: Expr, args: Sequence[Expr]) -> Expr:
     half = solve(out, hermitian_part(tangents[0]))  # L⁻¹ dA
     return matmul(out, lower(solve(out, adjoint(half)), 0.5))  # type: ignore[no-any-return]
 
 
-cholesky = Differential(
+cholesky = differential(
     "cholesky",
     _checked("cholesky", "Hermitian positive definite matrices; add a small multiple of np.eye(n)")(
         lambda a: np.linalg.cholesky(a)
     ),
     shape_rule=_cholesky_rule,
-    differential=_cholesky_differential,
+    tangent=_cholesky_tangent,
     batching=_stacked("cholesky"),
     latex=r"\operatorname{chol} #0",
     sentence="factors a positive definite matrix into a lower triangle times its transpose",
@@ -317,18 +317,18 @@ def _gaps(values: Expr) -> Expr:
     return where(diagonal_ones, 0.0, 1 / where(diagonal_ones, 1.0, difference))  # type: ignore[no-any-return]
 
 
-def _eigh_differential(tangents: Tangents, out: Any, args: Sequence[Expr], upper: bool) -> tuple[Any, Any]:
+def _eigh_tangent(tangents: Tangents, out: Any, args: Sequence[Expr], upper: bool) -> tuple[Any, Any]:
     w, v = out
     inner = product(adjoint(v), hermitian_part(tangents[0]), v)
     on_diagonal = diagonal(inner)
     return real(on_diagonal) if is_complex(inner) else on_diagonal, matmul(v, inner * _gaps(w))
 
 
-eigh = Differential(
+eigh = differential(
     "eigh",
     lambda a, upper: tuple(np.linalg.eigh(a, "U" if upper else "L")),
     shape_rule=_eigh_rule,
-    differential=_eigh_differential,
+    tangent=_eigh_tangent,
     batching=_stacked("eigh"),
     latex=r"\operatorname{eigh} #0",
     sentence="finds the eigenvalues, from small to large, and eigenvectors of a Hermitian matrix",
@@ -347,7 +347,7 @@ def _eig_rule(a: Spec) -> tuple[Spec, Spec]:
     return Spec(a.shape[:-1], kind), Spec(a.shape, kind)
 
 
-def _eig_differential(tangents: Tangents, out: Any, args: Sequence[Expr]) -> tuple[Any, Any]:
+def _eig_tangent(tangents: Tangents, out: Any, args: Sequence[Expr]) -> tuple[Any, Any]:
     w, v = out
     inner = solve(v, matmul(cast_like(tangents[0], v), v))
     free = matmul(v, inner * _gaps(w))
@@ -368,11 +368,11 @@ def _row_numbers(v: Expr) -> Expr:
     return v.builder.constant(np.arange(v.shape[-2], dtype=INT)[:, None])  # type: ignore[no-any-return]
 
 
-eig = Differential(
+eig = differential(
     "eig",
     _eig,
     shape_rule=_eig_rule,
-    differential=_eig_differential,
+    tangent=_eig_tangent,
     batching=_stacked("eig"),
     latex=r"\operatorname{eig} #0",
     sentence="finds the eigenvalues and eigenvectors, as complex numbers",
@@ -386,7 +386,7 @@ def _qr_rule(a: Spec, full: bool) -> tuple[Spec, Spec]:
     return Spec((*lead, m, k), a.dtype), Spec((*lead, k, n), a.dtype)
 
 
-def _qr_differential(tangents: Tangents, out: Any, args: Sequence[Expr], full: bool) -> tuple[Any, Any]:
+def _qr_tangent(tangents: Tangents, out: Any, args: Sequence[Expr], full: bool) -> tuple[Any, Any]:
     (a,), (da,) = args, tangents
     q, r = out
     m, n = a.shape[-2:]
@@ -417,11 +417,11 @@ def _complete(q: Expr, q1: Expr, dq1: Expr, k: int) -> Expr:
     return result
 
 
-qr = Differential(
+qr = differential(
     "qr",
     lambda a, full: tuple(np.linalg.qr(a, "complete" if full else "reduced")),
     shape_rule=_qr_rule,
-    differential=_qr_differential,
+    tangent=_qr_tangent,
     batching=_stacked("qr"),
     latex=r"\operatorname{qr} #0",
     sentence="factors a matrix into orthonormal columns times an upper triangle",
@@ -440,7 +440,7 @@ def _svd_rule(a: Spec, full: bool) -> tuple[Spec, Spec, Spec]:
     )
 
 
-def _svd_differential(tangents: Tangents, out: Any, args: Sequence[Expr], full: bool) -> tuple[Any, Any, Any]:
+def _svd_tangent(tangents: Tangents, out: Any, args: Sequence[Expr], full: bool) -> tuple[Any, Any, Any]:
     (a,), (da,) = args, tangents
     u_all, s, vh_all = out
     m, n = a.shape[-2:]
@@ -472,13 +472,13 @@ def _svd_differential(tangents: Tangents, out: Any, args: Sequence[Expr], full: 
     return du, ds, adjoint(dv)
 
 
-svd = Differential(
+svd = differential(
     "svd",
     _checked("svd", "finite matrices; look for NaN and infinity in them")(
         lambda a, full: tuple(np.linalg.svd(a, full_matrices=full))
     ),
     shape_rule=_svd_rule,
-    differential=_svd_differential,
+    tangent=_svd_tangent,
     batching=_stacked("svd"),
     latex=r"\operatorname{svd} #0",
     sentence="factors a matrix into a rotation, a scaling by the singular values, and a rotation",
@@ -490,7 +490,7 @@ def _pinv_rule(a: Spec, rcond: Spec) -> Spec:
     return Spec((*a.shape[:-2], a.shape[-1], a.shape[-2]), a.dtype)
 
 
-def _pinv_differential(tangents: Tangents, out: Expr, args: Sequence[Expr]) -> Expr:
+def _pinv_tangent(tangents: Tangents, out: Expr, args: Sequence[Expr]) -> Expr:
     a, da, p = args[0], tangents[0], out
     from_a = product(p, da, p)
     down = adjoint(da)
@@ -513,15 +513,15 @@ def _pinv_batch(args: Sequence[Expr], batched: Sequence[bool], size: int, attrs:
     return result
 
 
-pinv = Differential(
+pinv = differential(
     "pinv",
     _checked("pinv", "finite matrices; look for NaN and infinity in them")(
         lambda a, rcond: np.linalg.pinv(a, rcond).astype(a.dtype, copy=False)
     ),
     shape_rule=_pinv_rule,
-    differential=_pinv_differential,
+    tangent=_pinv_tangent,
     batching=_pinv_batch,
-    constant_args=(1,),
+    integer_args=(1,),
     latex=r"#0^{+}",
     sentence="takes the pseudo-inverse: the least-squares solution of smallest norm",
 )
@@ -538,7 +538,7 @@ def _norm(x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
     return np.sqrt(np.add.reduce(squares, axis=axes, keepdims=keepdims))
 
 
-def _norm_differential(
+def _norm_tangent(
     tangents: Tangents, out: Expr, args: Sequence[Expr], axes: tuple[int, ...], keepdims: bool
 ) -> Expr:
     x, dx = args[0], tangents[0]
@@ -549,11 +549,11 @@ def _norm_differential(
     return sum_over(moved, axes, keepdims)
 
 
-norm = Differential(
+norm = differential(
     "norm",
     _norm,
     shape_rule=_norm_rule,
-    differential=_norm_differential,
+    tangent=_norm_tangent,
     batching=lambda args, batched, size, attrs: norm(
         *args, axes=tuple(a + 1 for a in attrs["axes"]), keepdims=attrs["keepdims"]
     ),
