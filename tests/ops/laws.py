@@ -118,7 +118,8 @@ def check_derivatives(
         found_spec = Spec(np.shape(ct), np.asarray(ct).dtype)
         assert found_spec == graph.input_specs[i], f"reverse mode, argument {i}: {found_spec}"
     there, back = pairing(weights, tangents), pairing(cotangents, direction)
-    room *= loose * (1 + sum(float(np.sum(np.abs(np.multiply(c, d)))) for c, d in zip(cotangents, direction, strict=True)))
+    terms = [np.sum(np.abs(np.multiply(c, d))) for c, d in zip(cotangents, direction, strict=True)]
+    room *= loose * (1 + float(sum(terms)))
     assert abs(there - back) <= room, f"reverse mode: ⟨Jᵀw, t⟩ = {back}, but ⟨w, Jt⟩ = {there}"
 
 

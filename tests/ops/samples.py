@@ -308,7 +308,10 @@ add("cumsum", Sample((normal(0, 2),), {"axis": 0, "reverse": False}, value=lambd
 
 # ------------------------------------------------------------------------------------------------- products, and others
 
-for _left, _right in (((2, 3), (3, 4)), ((5, 2, 3), (3, 2)), ((1, 2, 3), (4, 3, 1)), ((2, 0), (0, 3)), ((1, 1), (1, 1))):
+_PRODUCTS: list[tuple[tuple[int, ...], tuple[int, ...]]] = [
+    ((2, 3), (3, 4)), ((5, 2, 3), (3, 2)), ((1, 2, 3), (4, 3, 1)), ((2, 0), (0, 3)), ((1, 1), (1, 1)),
+]  # fmt: skip
+for _left, _right in _PRODUCTS:
     add("matmul", Sample((normal(*_left), normal(*_right)), value=lambda x, y: np.einsum("...ij,...jk->...ik", x, y)))
 add("matmul", Sample((cnormal(2, 3), cnormal(3, 2)), value=lambda x, y: np.einsum("ij,jk", x, y)))
 add("stop_gradient", Sample((normal(2, 3),), value=lambda x: x), Sample((normal(),), value=lambda x: x))

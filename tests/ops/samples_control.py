@@ -28,7 +28,10 @@ for _pred in (True, False):
         "cond",
         Sample(
             (np.array(_pred), normal(3), normal()),
-            {"if_true": graph(lambda x, a: (a * x**2,), (3,), ()), "if_false": graph(lambda x, a: (np.cos(x),), (3,), ())},
+            {
+                "if_true": graph(lambda x, a: (a * x**2,), (3,), ()),
+                "if_false": graph(lambda x, a: (np.cos(x),), (3,), ()),
+            },
             value=lambda p, x, a: a * x**2 if p else np.cos(x),
             float32=False,
         ),

@@ -51,7 +51,8 @@ def _index_rule(x: Spec, key: Key) -> Spec:
     try:
         return Spec(indexed_shape(x.shape, key), x.dtype)
     except IndexError as error:
-        raise ShapeError(f"the index does not fit: {error}", expected=f"an index into shape {x.shape}", got=key) from None
+        expected = f"an index into shape {x.shape}"
+        raise ShapeError(f"the index does not fit: {error}", expected=expected, got=key) from None
 
 
 def _shift(key: Key, size: int) -> Key:
@@ -155,8 +156,7 @@ def _gather_batch(args: Sequence[Expr], batched: Sequence[bool], size: int, attr
     if not batched[0]:
         result: Expr = gather(x, *batch_all(indices, batched[1:], size))
         return result
-    result = gather(x, *_split_indices(args, batched, 1, size))
-    return result
+    return gather(x, *_split_indices(args, batched, 1, size))  # type: ignore[no-any-return]
 
 
 def _gather_transpose(ct: Expr, position: int, args: Sequence[Expr]) -> Expr:
