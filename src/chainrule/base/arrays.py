@@ -127,10 +127,14 @@ def reduced_shape(shape: Shape, axes: Sequence[int], keepdims: bool) -> Shape:
 
 
 @lru_cache(maxsize=4096)
-def resolve(ufunc: np.ufunc, kinds: tuple[Any, ...]) -> tuple[DType, ...]:
-    """The dtypes (inputs, then outputs) of the loop NumPy would run; ``kinds`` holds dtypes, or int/float/complex (weak)."""
+def resolve(ufunc: np.ufunc, kinds: tuple[Any, ...]) -> tuple[tuple[DType, ...], DType]:
+    """The loop NumPy would run: the dtypes its inputs are cast to, and its output's (the first, of several).
+
+    ``kinds`` holds dtypes, or Python's int, float and complex, which are weak.
+    """
     try:
-        return ufunc.resolve_dtypes((*kinds, *([None] * ufunc.nout)))
+        dtypes = ufunc.resolve_dtypes((*kinds, *([None] * ufunc.nout)))
     except TypeError:
         named = ", ".join(k.__name__ if isinstance(k, type) else str(k) for k in kinds)
         raise DtypeError(f"{ufunc.__name__} is not defined for these dtypes", got=named) from None
+    return dtypes[: ufunc.nin], dtypes[ufunc.nin]

@@ -113,10 +113,9 @@ class Builder:
         index = self.table.get(key)
         if index is None:
             index = len(self.lines)
-            source = user_source() if self.tracing else self.source
-            self.lines.append(Line(op, indices, packed, spec, source, self.of))
+            self.lines.append(Line(op, indices, packed, spec, self._location(), self.of))
             self.table[key] = index
-        return self.wrap(index)
+        return self.handle(self, index) if type(spec) is Spec else self.wrap(index)
 
     def wrap(self, index: int) -> Any:
         """The handle of a line; for a line with several outputs, a tuple of handles of its items."""
@@ -131,40 +130,49 @@ class Builder:
         )
 
     def _broadcasting(self, op: Op, args: Sequence[Any]) -> tuple[tuple[int, ...], Spec]:
+        """The argument lines and the output's Spec of a ufunc, with scalars made constants and dtypes made to agree."""
         lines = self.lines
         kinds: list[Any] = []
         found: list[Any] = []
+        common: Spec | None = None  # the one Spec of all arguments that are lines, as long as there is one
+        alike = True
         for a in args:
             if isinstance(a, Expr):
                 index = a.index if a.builder is self else self.capture(a)
-                found.append(index)
-                kinds.append(lines[index].spec.dtype)
             elif type(a) in _WEAK:
                 found.append(None)
                 kinds.append(type(a))
+                continue
             else:
                 index = self.line_of(a)
-                found.append(index)
-                kinds.append(lines[index].spec.dtype)
+            found.append(index)
+            spec = lines[index].spec
+            kinds.append(spec.dtype)
+            if common is None:
+                common = spec
+            elif spec is not common and spec != common:
+                alike = False
         into, out = op.loop(kinds)
-        shape: tuple[int, ...] | None = None
-        same = True
         for position, index in enumerate(found):
             if index is None:
-                found[position] = self.constant_line(np.asarray(args[position], into[position]))
-                continue
-            spec = lines[index].spec
-            if spec.dtype != into[position]:
+                found[position] = self._scalar_line(args[position], into[position])
+            elif kinds[position] is not into[position] and kinds[position] != into[position]:
                 found[position] = self._cast(index, into[position])
-            if shape is None:
-                shape = spec.shape
-            elif shape != spec.shape:
-                same = False
-        if shape is None:
-            shape = ()
-        if same:
-            return tuple(found), Spec(shape, out)
-        return tuple(found), op.infer([lines[i].spec for i in found], {})
+        if not alike:
+            return tuple(found), op.infer([lines[i].spec for i in found], {})
+        if common is None:
+            return tuple(found), Spec((), out)
+        return tuple(found), common if common.dtype == out else Spec(common.shape, out)
+
+    def _scalar_line(self, value: Any, dtype: Any) -> int:
+        """The constant line of a Python scalar; asking again for one is quick."""
+        if not value:  # 0.0 and -0.0 are one key but two numbers
+            return self.constant_line(np.asarray(value, dtype))
+        key = (type(value), value, dtype)
+        index = self.table.get(key)
+        if index is None:
+            index = self.table[key] = self.constant_line(np.asarray(value, dtype))
+        return index
 
     def _cast(self, index: int, dtype: Any) -> int:
         spec = Spec(self.lines[index].spec.shape, dtype)
@@ -304,17 +312,23 @@ class Builder:
         live = live_lines(self.lines, indices)
         captured = [(i, value) for i, value in self.captured if live[i]]
         order = self.explicit + [i for i, _ in captured]
-        new = {old: position for position, old in enumerate(order)}
-        lines = [self.lines[i] for i in order]
-        names = tuple(self.names.get(i, "") for i in order)
-        for i, line in enumerate(self.lines):
-            if live[i] and i not in new:
-                new[i] = len(lines)
-                lines.append(line._replace(args=tuple([new[a] for a in line.args]), of=moved(line.of, new)))
-        graph = Graph(tuple(lines), len(order), tuple(new[i] for i in indices), names)
+        names = tuple([self.names.get(i, "") for i in order])
+        if order == list(range(len(order))) and all(live[len(order) :]):  # nothing to drop or to move
+            graph = Graph(tuple(self.lines), len(order), tuple(indices), names)
+        else:
+            graph = self._renumbered(order, live, indices, names)
         for look in FINISHED:
             look(graph)
         return graph, [value for _, value in captured]
+
+    def _renumbered(self, order: list[int], live: list[bool], outputs: list[int], names: tuple[str, ...]) -> Graph:
+        new = {old: position for position, old in enumerate(order)}
+        lines = [self.lines[i] for i in order]
+        for i, (op, args, attrs, spec, source, of) in enumerate(self.lines):
+            if live[i] and i not in new:
+                new[i] = len(lines)
+                lines.append(Line(op, tuple([new[a] for a in args]), attrs, spec, source, moved(of, new)))
+        return Graph(tuple(lines), len(order), tuple([new[i] for i in outputs]), names)
 
     def inline(self, graph: Graph, args: Sequence[Any], sources: bool = True) -> list[Any]:
         """Copy the lines of ``graph``, with ``args`` for its inputs; returns the handles of its outputs."""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.base.arrays import Spec
+from chainrule.base.collector import without_collector
 from chainrule.base.errors import GraphError, ShapeError
 from chainrule.graph.graph import Graph, last_uses
 
@@ -20,18 +21,20 @@ Step = tuple[Any, tuple[int, ...], int, tuple[int, ...]]
 
 
 @lru_cache(maxsize=512)
+@without_collector
 def plan(graph: Graph) -> tuple[Step, ...]:
     """(function, argument lines, output line, lines to free) for every line that is not an input."""
-    last = last_uses(graph)
-    frees: list[list[int]] = [[] for _ in graph.lines]
-    for index, user in enumerate(last):
-        if user < len(graph.lines):
-            frees[user].append(index)
-    return tuple(
-        (line.op.bind(dict(line.attrs)), line.args, index, tuple(frees[index]))
-        for index, line in enumerate(graph.lines)
-        if index >= graph.inputs
-    )
+    count = len(graph.lines)
+    frees: dict[int, list[int]] = {}
+    for index, user in enumerate(last_uses(graph)):
+        if user < count:
+            frees.setdefault(user, []).append(index)
+    steps = []
+    for index in range(graph.inputs, count):
+        line = graph.lines[index]
+        run = line.op.bind(dict(line.attrs)) if line.attrs else line.op.run
+        steps.append((run, line.args, index, tuple(frees.get(index, ()))))
+    return tuple(steps)
 
 
 def evaluate(graph: Graph, arrays: Sequence[Any]) -> list[Any]:

@@ -68,6 +68,10 @@ class Op:
     tolerance: float = field(default=1.0, kw_only=True)
     kind: ClassVar[str] = "abstract"
     broadcasts: ClassVar[bool] = False
+    keep: ClassVar[Any] = None
+    """``keep(args, attrs, wanted)``, where an op has it, writes the forward lines of reverse mode: outputs, residuals."""
+    joint: ClassVar[Any] = None
+    """``joint(tangents, args, attrs)``, where an op has it, gives (outputs, tangents) of forward mode together."""
 
     def __post_init__(self) -> None:
         if self.name in CATALOGUE:
@@ -104,11 +108,19 @@ class Op:
         """The stated reason why there is no derivative in argument ``position``, or None where there is one."""
         raise NotImplementedError
 
+    def passes(self, position: int, attrs: tuple[tuple[str, Any], ...]) -> bool:
+        """Whether a derivative passes through argument ``position`` of a line with these (packed) attributes."""
+        return self.undifferentiable(position, dict(attrs)) is None
+
+    def pull_one(self, position: int, ct: Any, out: Any, args: Sequence[Expr], attrs: Attrs) -> Cotangent:
+        """Cotangent of the argument at ``position`` from the cotangent of the output (all kinds but Custom)."""
+        raise NotImplementedError
+
     def pullback(
         self, ct: Any, out: Any, args: Sequence[Expr], attrs: Attrs, wanted: Sequence[bool]
     ) -> Sequence[Cotangent]:
         """Cotangents of the arguments from the cotangent of the output; ``wanted`` tells which are asked for."""
-        raise NotImplementedError
+        return [self.pull_one(i, ct, out, args, attrs) if want else None for i, want in enumerate(wanted)]
 
     def pushforward(self, tangents: Sequence[Cotangent], out: Any, args: Sequence[Expr], attrs: Attrs) -> Any:
         """Tangent of the output from the tangents of the arguments (at least one is not None)."""
@@ -138,8 +150,7 @@ class Pointwise(Op):
             raise ValueError(f"op {self.name} has {self.ufunc.nin} arguments but {len(self.partials)} partials")
 
     def loop(self, kinds: Sequence[Any]) -> tuple[tuple[Any, ...], Any]:
-        dtypes = resolve(self.ufunc, tuple(kinds))
-        return dtypes[: len(kinds)], dtypes[len(kinds)]
+        return resolve(self.ufunc, tuple(kinds))
 
     def infer(self, specs: Sequence[Spec], attrs: Attrs) -> Spec:
         shape = specs[0].shape if len(specs) == 1 else broadcast(*[s.shape for s in specs])
@@ -149,22 +160,17 @@ class Pointwise(Op):
         partial = self.partials[position]
         return partial if isinstance(partial, NotDifferentiable) else None
 
+    def passes(self, position: int, attrs: tuple[tuple[str, Any], ...]) -> bool:
+        return not isinstance(self.partials[position], NotDifferentiable)
+
     def local(self, position: int, out: Expr, args: Sequence[Expr]) -> Any:
         """∂y/∂x at ``position`` as an Expr or a number: what explanations print is this line."""
         partial = self.partials[position]
         assert not isinstance(partial, NotDifferentiable)
         return partial(out, *args) if callable(partial) else partial
 
-    def pullback(
-        self, ct: Any, out: Any, args: Sequence[Expr], attrs: Attrs, wanted: Sequence[bool]
-    ) -> Sequence[Cotangent]:
-        from_args: list[Cotangent] = []
-        for position, arg in enumerate(args):
-            if not wanted[position]:
-                from_args.append(None)
-                continue
-            from_args.append(unbroadcast(chain(ct, self.local(position, out, args)), arg.shape))
-        return from_args
+    def pull_one(self, position: int, ct: Any, out: Any, args: Sequence[Expr], attrs: Attrs) -> Cotangent:
+        return unbroadcast(chain(ct, self.local(position, out, args)), args[position].shape)
 
     def pushforward(self, tangents: Sequence[Cotangent], out: Any, args: Sequence[Expr], attrs: Attrs) -> Any:
         total: Cotangent = None
@@ -203,10 +209,9 @@ class Linear(Op):
     def undifferentiable(self, position: int, attrs: Attrs) -> NotDifferentiable | None:
         return None if self._is_linear(position) else INTEGER_VALUED
 
-    def pullback(
-        self, ct: Any, out: Any, args: Sequence[Expr], attrs: Attrs, wanted: Sequence[bool]
-    ) -> Sequence[Cotangent]:
-        return [self.transpose(ct, i, args, **attrs) if want else None for i, want in enumerate(wanted)]
+    def pull_one(self, position: int, ct: Any, out: Any, args: Sequence[Expr], attrs: Attrs) -> Cotangent:
+        found: Cotangent = self.transpose(ct, position, args, **attrs)
+        return found
 
     def pushforward(self, tangents: Sequence[Cotangent], out: Any, args: Sequence[Expr], attrs: Attrs) -> Any:
         filled = [
@@ -234,10 +239,9 @@ class Bilinear(Op):
     def undifferentiable(self, position: int, attrs: Attrs) -> NotDifferentiable | None:
         return None
 
-    def pullback(
-        self, ct: Any, out: Any, args: Sequence[Expr], attrs: Attrs, wanted: Sequence[bool]
-    ) -> Sequence[Cotangent]:
-        return [self.transposes[i](ct, *args, **attrs) if want else None for i, want in enumerate(wanted)]
+    def pull_one(self, position: int, ct: Any, out: Any, args: Sequence[Expr], attrs: Attrs) -> Cotangent:
+        found: Cotangent = self.transposes[position](ct, *args, **attrs)
+        return found
 
     def pushforward(self, tangents: Sequence[Cotangent], out: Any, args: Sequence[Expr], attrs: Attrs) -> Any:
         terms = []
@@ -303,8 +307,8 @@ def chain(ct: Expr, partial: Any) -> Any:
         if partial in (0, 1, -1):
             return zeros_like(ct) if partial == 0 else ct if partial == 1 else -ct
         return ct * partial
-    if partial.dtype.kind == "b":
-        return op("where")(partial, ct, 0.0)
+    if constant_of(partial) is not None:
+        return ct * partial
     return op("chain_mul")(ct, partial)
 
 

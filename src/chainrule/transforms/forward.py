@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from chainrule.base.arrays import Spec, is_differentiable
+from chainrule.base.collector import without_collector
 from chainrule.graph.builder import Builder, restamped, stamp
 from chainrule.graph.graph import Graph
 from chainrule.ops.expr import Expr
@@ -18,6 +19,7 @@ from chainrule.transforms.reverse import depends_on
 
 
 @lru_cache(maxsize=256)
+@without_collector
 def jvp_graph(graph: Graph, wrt: tuple[int, ...]) -> Graph:
     """The graph that also carries tangents.
 
@@ -45,7 +47,7 @@ def jvp_graph(graph: Graph, wrt: tuple[int, ...]) -> Graph:
         incoming = [tangents.get(a) if active[a] else None for a in line.args]
         moving = active[index] and any(t is not None for t in incoming)
         args = [new[a] for a in line.args]
-        joint = getattr(line.op, "joint", None)
+        joint = line.op.joint
         if moving and joint is not None:
             out, tangents[index] = joint(incoming, args, attrs)
             new.append(out)

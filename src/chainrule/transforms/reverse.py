@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from chainrule.base.arrays import is_differentiable
+from chainrule.base.collector import without_collector
 from chainrule.graph.builder import Builder, restamped, stamp
 from chainrule.graph.graph import Graph, Line, live_lines
 from chainrule.ops.expr import Expr
@@ -29,17 +30,14 @@ def depends_on(graph: Graph, wrt: Sequence[int]) -> list[bool]:
     for index in range(graph.inputs, len(graph.lines)):
         line = graph.lines[index]
         for position, arg in enumerate(line.args):
-            if active[arg] and _passes(line, position):
+            if active[arg] and line.op.passes(position, line.attrs):
                 active[index] = differentiable_output(line.spec)
                 break
     return active
 
 
-def _passes(line: Line, position: int) -> bool:
-    return line.op.name == "item" or line.op.undifferentiable(position, dict(line.attrs)) is None
-
-
 @lru_cache(maxsize=256)
+@without_collector
 def vjp_graph(graph: Graph, wrt: tuple[int, ...], seeds: tuple[int, ...]) -> Graph:
     """The graph that also runs backwards.
 
@@ -62,7 +60,8 @@ def vjp_graph(graph: Graph, wrt: tuple[int, ...], seeds: tuple[int, ...]) -> Gra
 
 
 def _wanted(line: Line, active: list[bool]) -> list[bool]:
-    return [active[arg] and _passes(line, position) for position, arg in enumerate(line.args)]
+    op, attrs = line.op, line.attrs
+    return [active[arg] and op.passes(position, attrs) for position, arg in enumerate(line.args)]
 
 
 def copy_forward(builder: Builder, graph: Graph, active: list[bool]) -> list[Any]:
@@ -74,17 +73,17 @@ def copy_forward(builder: Builder, graph: Graph, active: list[bool]) -> list[Any
     new: list[Any] = [Expr(builder, i) for i in range(graph.inputs)]
     for index in range(graph.inputs, len(graph.lines)):
         line = graph.lines[index]
-        if line.op.name == "item":
-            new.append(new[line.args[0]][dict(line.attrs)["position"]])
+        op, args, attrs, spec, source, of = line
+        if op.name == "item":
+            new.append(new[args[0]][dict(attrs)["position"]])
             continue
-        keep = getattr(line.op, "keep", None)
-        if keep is not None and active[index]:
-            builder.follow(line.source, restamped(line.of, new))
-            new.append(keep([new[a] for a in line.args], dict(line.attrs), _wanted(line, active)))
+        if of is not None:
+            of = restamped(of, new)
+        if op.keep is not None and active[index]:
+            builder.follow(source, of)
+            new.append(op.keep([new[a] for a in args], dict(attrs), _wanted(line, active)))
             continue
-        args = tuple([new[a].index for a in line.args])
-        of = restamped(line.of, new)
-        new.append(builder.wrap(builder.append(line.op, args, line.attrs, line.spec, line.source, of)))
+        new.append(builder.wrap(builder.append(op, tuple([new[a].index for a in args]), attrs, spec, source, of)))
     return new
 
 
@@ -107,19 +106,27 @@ def pull_back(
         if ct is None:
             continue
         line = graph.lines[index]
-        if line.op.name == "item":
-            position = dict(line.attrs)["position"]
+        op, attrs = line.op, dict(line.attrs)
+        if op.name == "item":
             parts = cotangents.setdefault(line.args[0], [None] * len(graph.lines[line.args[0]].spec))
-            known = parts[position]
-            parts[position] = ct if known is None else known + ct
+            known = parts[attrs["position"]]
+            parts[attrs["position"]] = ct if known is None else known + ct
             continue
-        wanted = _wanted(line, active)
-        builder.follow(line.source, stamp(new[index], wanted.index(True)))
-        found = line.op.pullback(ct, new[index], [new[a] for a in line.args], dict(line.attrs), wanted)
-        for position, part in enumerate(found):
-            if part is not None and wanted[position]:
-                builder.follow(line.source, stamp(new[index], position))
-                add(line.args[position], part)
+        out, args = new[index], [new[a] for a in line.args]
+        if op.kind == "custom":
+            wanted = _wanted(line, active)
+            builder.follow(line.source, stamp(out, wanted.index(True)))
+            for position, part in enumerate(op.pullback(ct, out, args, attrs, wanted)):
+                if part is not None and wanted[position]:
+                    builder.follow(line.source, stamp(out, position))
+                    add(line.args[position], part)
+            continue
+        for position, arg in enumerate(line.args):
+            if active[arg] and op.passes(position, line.attrs):
+                builder.follow(line.source, stamp(out, position))
+                part = op.pull_one(position, ct, out, args, attrs)
+                if part is not None:
+                    add(arg, part)
     return [cotangents.get(i) for i in wrt]
 
 
