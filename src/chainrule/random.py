@@ -271,7 +271,7 @@ def permutation(key: Key, x: int | Array, axis: int = 0) -> Array:
     words = random_bits(key, shape=(count, 2)).astype(np.uint64)
     # 64 bits: among n items two sort keys are equal with probability n**2 / 2**65.
     order = np.argsort(words[:, 0] * np.uint64(2**32) + words[:, 1], kind="stable")
-    return order if isinstance(x, (int, np.integer)) else np.take(x, order, axis=axis)
+    return order if isinstance(x, (int, np.integer)) else _pick(x, order, axis)
 
 
 def choice(
@@ -312,11 +312,10 @@ def choice(
         # A probability of zero must stay last without a warning from log.
         score = np.where(p > 0, np.log(np.where(p > 0, p, 1)) + noise, -np.inf)
         index = np.argsort(-score, kind="stable")[:size]
-    chosen = index if isinstance(a, (int, np.integer)) else np.take(a, index, axis=axis)
     if isinstance(a, (int, np.integer)):
-        return np.reshape(chosen, wanted)
+        return np.reshape(index, wanted)
     axis = axis % a.ndim
-    return np.reshape(chosen, (*a.shape[:axis], *wanted, *a.shape[axis + 1 :]))
+    return np.reshape(_pick(a, index, axis), (*a.shape[:axis], *wanted, *a.shape[axis + 1 :]))
 
 
 # Helpers
@@ -476,6 +475,15 @@ def _float(dtype: Any, name: str) -> np.dtype[Any]:
             fix="draw one of these and cast the result with .astype",
         )
     return wanted
+
+
+def _pick(x: Array, index: Array, axis: int) -> Array:
+    """The items of ``x`` at a vector ``index`` along ``axis``.
+
+    By take_along_axis, because np.take does not ask a traced index what to do when ``x`` itself is not traced.
+    """
+    before, after = axis % x.ndim, x.ndim - 1 - axis % x.ndim
+    return np.take_along_axis(x, np.reshape(index, (*[1] * before, -1, *[1] * after)), axis=axis)
 
 
 def _population(a: Any, axis: int, name: str) -> int:

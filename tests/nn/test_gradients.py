@@ -181,6 +181,10 @@ def test_jit_gives_the_same_numbers():
     labels = np.array([0, 1, 2])
     loss = cr.jit(lambda model, x, y: nn.cross_entropy(model(x), y))(model, x, labels)
     np.testing.assert_allclose(loss, nn.cross_entropy(model(x), labels), rtol=1e-6)
+    weights = np.arange(1.0, 4.0)
+    weighted = cr.jit(lambda y: nn.cross_entropy(x[:, :3], y, weights=weights, label_smoothing=0.1))(labels)
+    np.testing.assert_allclose(weighted, nn.cross_entropy(x[:, :3], labels, weights=weights, label_smoothing=0.1), 1e-6)
+    np.testing.assert_allclose(cr.jit(lambda y: nn.hinge(x, y))(labels), nn.hinge(x, labels), rtol=1e-6)
 
 
 def test_errors_inside_traced_code_name_the_layer():

@@ -78,8 +78,11 @@ def cross_entropy(
         _check_labels("cross_entropy", logits, labels)
         index = labels[..., None].astype(np.int64)
         loss = -np.take_along_axis(log_probability, index, axis=-1)[..., 0]
-        share = None if weights is None else np.take(weights.astype(logits.dtype), labels, axis=0)
-        if share is not None:
+        share = None
+        if weights is not None:
+            # By take_along_axis: np.take does not ask a traced index what to do when the weights are not traced.
+            flat = np.take_along_axis(weights.astype(logits.dtype), np.reshape(index, (-1,)), axis=0)
+            share = np.reshape(flat, labels.shape)
             loss = share * loss
     else:
         target = _target("cross_entropy", logits, labels, "logits", "labels")
