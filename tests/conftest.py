@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,3 +21,20 @@ def _shared_data(name: str) -> Path:
 def shared_data() -> Callable[[str], Path]:
     """``shared_data("mnist")``: the path of a real data set, or a skip that says what is missing."""
     return _shared_data
+
+
+@pytest.fixture
+def unchecked_graphs() -> None:
+    """Asked for by tests that measure time, or build wrong graphs on purpose: the graph checker stays off."""
+
+
+@pytest.fixture(autouse=True)
+def checked_graphs(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every graph that a trace or a transform builds in a test is checked."""
+    if "unchecked_graphs" in request.fixturenames:
+        yield
+        return
+    from chainrule.graph.check import checking
+
+    with checking():
+        yield

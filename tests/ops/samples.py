@@ -78,7 +78,11 @@ _SHAPES: dict[int, list[tuple[tuple[int, ...], ...]]] = {
     2: [((3,), (3,)), ((2, 1), (3,)), ((), (3,)), ((1,), (2, 3)), ((), ()), ((0,), (1,)), ((2, 0), ())],
 }
 
-_REFERENCE: dict[str, Callable[..., Any]] = {"sigmoid": lambda x: 1 / (1 + np.exp(-x))}
+# Ops whose ufunc only lends its dtypes, or is one result of it.
+_REFERENCE: dict[str, Callable[..., Any]] = {
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "exponent": lambda x: (np.floor(np.log2(np.abs(x))) + 1).astype(np.int32),
+}
 
 # Loops that NumPy has for complex numbers but that order them (by real, then imaginary part): not holomorphic.
 _ORDERED = {"maximum", "minimum"}

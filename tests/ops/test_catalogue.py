@@ -120,7 +120,8 @@ def test_dtypes_are_numpys(name: str) -> None:
         (out,) = run_plan(graph, args)
         assert out.dtype == graph.output_specs[0].dtype
         with np.errstate(all="ignore"):
-            assert out.dtype == op.ufunc(*args).dtype
+            wanted = op.ufunc(*args) if op.ufunc.nout == 1 else op.run(*args)
+        assert out.dtype == wanted.dtype
     assert tried
 
 
