@@ -72,18 +72,24 @@ def _correction(beta: float, count: Array) -> Array:
     return 1 - beta ** count.astype(np.float64)
 
 
+def _denominator(b1: float, b2: float, eps: float, count: Array) -> tuple[Array, Array]:
+    """Adam's corrections moved below the line: m / (r √v + e), one pass over the arrays less than as it is written."""
+    first = _correction(b1, count)
+    return first / np.sqrt(_correction(b2, count)), first * eps
+
+
 def scale_by_adam(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8) -> Optimizer:
     """Adam's rule without the rate.  Raises :class:`OptionError` for ``b1``, ``b2`` outside [0, 1) or eps < 0."""
     _check(b1, b2, eps, "adam")
 
     def update(grads: Params, state: AdamState, params: Params | None) -> tuple[Params, AdamState]:
         count = next_count(state.count)
-        first, second = _correction(b1, count), np.sqrt(_correction(b2, count))
+        root, floor = _denominator(b1, b2, eps, count)
 
         def leaf(g: Array, m: Array, v: Array) -> tuple[Array, Array, Array]:
             m = b1 * m + (1 - b1) * g
             v = b2 * v + (1 - b2) * (g * g)
-            return (m / like(first, g)) / (np.sqrt(v) / like(second, g) + eps), m, v
+            return m / (np.sqrt(v) * like(root, g) + like(floor, g)), m, v
 
         scaled, m, v = mapped(leaf, 3, grads, state.m, state.v)
         return scaled, AdamState(count, m, v)
@@ -100,13 +106,13 @@ def scale_by_amsgrad(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8) -> O
 
     def update(grads: Params, state: AmsgradState, params: Params | None) -> tuple[Params, AmsgradState]:
         count = next_count(state.count)
-        first, second = _correction(b1, count), np.sqrt(_correction(b2, count))
+        root, floor = _denominator(b1, b2, eps, count)
 
         def leaf(g: Array, m: Array, v: Array, top: Array) -> tuple[Array, ...]:
             m = b1 * m + (1 - b1) * g
             v = b2 * v + (1 - b2) * (g * g)
             top = np.maximum(top, v)
-            return (m / like(first, g)) / (np.sqrt(top) / like(second, g) + eps), m, v, top
+            return m / (np.sqrt(top) * like(root, g) + like(floor, g)), m, v, top
 
         scaled, m, v, v_max = mapped(leaf, 4, grads, state.m, state.v, state.v_max)
         return scaled, AmsgradState(count, m, v, v_max)
