@@ -28,6 +28,7 @@ _SHORT = {
     "complex128": "c128",
 }  # fmt: skip
 _LONG = {short: np.dtype(name) for name, short in _SHORT.items()}
+_NUMERIC = frozenset(_LONG.values())
 
 
 class Spec(NamedTuple):
@@ -56,7 +57,7 @@ def long_dtype(short: str) -> DType:
 def spec_of(value: Any) -> Spec:
     """The Spec of an array or a NumPy or Python scalar.  Raises DtypeError for what is not numeric."""
     array = np.asarray(value)
-    if array.dtype.name not in _SHORT:
+    if array.dtype not in _NUMERIC and array.dtype.newbyteorder("=") not in _NUMERIC:
         raise DtypeError(
             "not a numeric array",
             expected="an array or scalar of bool, integer, float or complex dtype",
