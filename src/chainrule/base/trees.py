@@ -88,7 +88,19 @@ def _path_text(accessor: optree.PyTreeAccessor) -> str:
     return accessor.codify("").lstrip(".")
 
 
-def map(f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:  # noqa: A001 - the field's name for it
+def broadcast_prefix(prefix: Tree, tree: Tree) -> list[Any]:
+    """For each leaf of ``tree``, the leaf of ``prefix`` it stands under; None is a leaf of ``prefix``.
+
+    Raises ValueError where ``prefix`` is no prefix of ``tree``.
+    """
+    flatten(tree)  # registers what is new
+    flatten(prefix)
+    spread = optree.broadcast_prefix(prefix, tree, none_is_leaf=True, namespace=_NAMESPACE)
+    whole = optree.tree_leaves(tree, none_is_leaf=True, namespace=_NAMESPACE)
+    return [p for p, leaf in zip(spread, whole, strict=True) if leaf is not None]
+
+
+def map(f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
     """``f`` on corresponding leaves of trees of one structure; the result has the structure of ``tree``.
 
     Raises :class:`TreeError` when the structures differ.

@@ -13,7 +13,7 @@ import numpy as np
 
 from chainrule.base import trees
 from chainrule.base.arrays import Spec, spec_of
-from chainrule.base.errors import ChainruleError, TraceError
+from chainrule.base.errors import ChainruleError, DtypeError, TraceError
 from chainrule.graph.builder import ACTIVE, Builder, native
 from chainrule.graph.evaluate import run_plan
 from chainrule.graph.graph import Graph
@@ -39,15 +39,27 @@ def function_name(f: Any) -> str:
     return getattr(f, "__name__", type(f).__name__)
 
 
-def array_leaf(value: Any, what: str) -> Any:
-    """A leaf as an array in native byte order, or a Symbol as it is.  Raises DtypeError for what is not numeric."""
+def array_leaf(value: Any, what: str, fix: str | None = None) -> Any:
+    """A leaf as an array in native byte order, or a Symbol as it is.
+
+    Raises DtypeError for what is not numeric, and for masked arrays and matrices, whose meaning would get lost.
+    """
     if isinstance(value, Symbol):
         return value
+    if isinstance(value, (np.ma.MaskedArray, np.matrix)):
+        masked = isinstance(value, np.ma.MaskedArray)
+        raise DtypeError(
+            f"{what}: a {'masked array' if masked else 'np.matrix'} is not a plain array",
+            expected="a numpy.ndarray",
+            got=type(value).__name__,
+            where=user_source(),
+            fix="pass x.data and the mask apart, and choose with np.where" if masked else "pass np.asarray(x)",
+        )
     try:
         spec_of(value)
     except ChainruleError as error:
         raise type(error)(f"{what}: {error.problem}", expected=error.expected, got=error.got,
-                          where=user_source()) from None  # fmt: skip
+                          where=user_source(), fix=fix or "pass an array of numbers") from None  # fmt: skip
     return native(value)
 
 
@@ -123,6 +135,20 @@ def owned(value: Any) -> Any:
     if array.base is not None or not array.flags.writeable:
         return array.copy()
     return array
+
+
+def handed_over(results: Sequence[Any], given: Sequence[Any] = ()) -> list[Any]:
+    """Results for the user, each :func:`owned` and none the same array as another or as one of ``given``."""
+    taken = {id(g) for g in given}
+    out = []
+    for result in results:
+        array = owned(result)
+        if isinstance(array, np.ndarray):
+            if id(array) in taken:
+                array = array.copy()
+            taken.add(id(array))
+        out.append(array)
+    return out
 
 
 def run(graph: Graph, args: Sequence[Any]) -> list[Any]:

@@ -15,14 +15,14 @@ import numpy as np
 
 from chainrule.base import trees
 from chainrule.base.arrays import INT, Spec, is_differentiable
-from chainrule.base.errors import ShapeError, TraceError, TreeError
+from chainrule.base.errors import DtypeError, ShapeError, TraceError, TreeError
 from chainrule.graph.builder import ACTIVE, Builder
 from chainrule.graph.graph import Graph
 from chainrule.graph.source import user_source
 from chainrule.ops import pointwise
 from chainrule.ops.expr import Expr
 from chainrule.trace.symbol import Symbol
-from chainrule.trace.tracer import Traced, array_leaf, embed, function_name, leaf_spec, owned, trace_leaves
+from chainrule.trace.tracer import Traced, array_leaf, embed, function_name, handed_over, leaf_spec, trace_leaves
 from chainrule.transforms import calls, loops
 from chainrule.transforms.calls import float_positions
 
@@ -70,8 +70,8 @@ def _same_structure(expected: Any, got: Any, what: str) -> None:
         raise TreeError(what, expected=expected, got=got, where=user_source())
 
 
-def _results(structure: Any, values: Sequence[Any]) -> Any:
-    return trees.unflatten(structure, [owned(v) for v in values])
+def _results(structure: Any, values: Sequence[Any], given: Sequence[Any]) -> Any:
+    return trees.unflatten(structure, handed_over(values, given))
 
 
 def cond(pred: Any, true_fun: Function, false_fun: Function, *operands: Any) -> Any:
@@ -92,7 +92,7 @@ def cond(pred: Any, true_fun: Function, false_fun: Function, *operands: Any) -> 
     _same_type(true.graph.output_specs, false.graph.output_specs, "cond", ("the true branch", "the false branch"))
     (if_true, if_false), captured = _union([true, false], len(flat))
     return _results(
-        true.structure, calls.cond(asked, *flat, *captured, if_true=if_true, if_false=if_false)
+        true.structure, calls.cond(asked, *flat, *captured, if_true=if_true, if_false=if_false), flat
     )
 
 
@@ -132,7 +132,7 @@ def scan(
         *traced.captured, *carry, *walked,
         body=graph, consts=len(traced.captured), carries=count, length=steps, reverse=bool(reverse),
     )  # fmt: skip
-    last, ys = _results(traced.structure, results)
+    last, ys = _results(traced.structure, results, carry)
     return last, ys
 
 
@@ -166,6 +166,11 @@ def fori_loop(lower: Any, upper: Any, body_fun: Function, init_val: Any) -> Any:
     With bounds that are plain integers it is a ``scan``, and has both modes; with Symbols a ``while_loop``, and has
     forward mode only.
     """
+    for name, bound in (("lower", lower), ("upper", upper)):
+        spec = leaf_spec(array_leaf(bound, f"fori_loop: {name}"))
+        if spec.shape != () or spec.dtype.kind not in "iu":
+            raise DtypeError(f"fori_loop: {name} is not an integer", expected="an integer of shape ()", got=spec,
+                             where=user_source(), fix="use whole numbers as bounds")  # fmt: skip
     if not isinstance(lower, Symbol) and not isinstance(upper, Symbol):
         numbers = np.arange(int(lower), max(int(lower), int(upper)))
         return scan(lambda x, i: (body_fun(i, x), None), init_val, numbers)[0]
@@ -183,7 +188,7 @@ def while_loop(cond_fun: Function, body_fun: Function, init_val: Any) -> Any:
     """
     carry, structure = _leaves((init_val,), "while_loop: the initial value")
     specs = [leaf_spec(c) for c in carry]
-    test = _traced(cond_fun, specs, structure)
+    test = _traced(lambda x: _as_bool(cond_fun(x)), specs, structure)
     body = _traced(lambda x: (body_fun(x),), specs, structure)
     if len(test.graph.outputs) != 1 or test.graph.output_specs[0].shape != ():
         raise ShapeError("while_loop: the condition must return one scalar", expected="a bool of shape ()",
@@ -195,7 +200,14 @@ def while_loop(cond_fun: Function, body_fun: Function, init_val: Any) -> Any:
         test=_constants_first(test.graph, len(test.captured)), body=_constants_first(body.graph, len(body.captured)),
         test_consts=len(test.captured), body_consts=len(body.captured),
     )  # fmt: skip
-    return _results(structure, results)[0]
+    return _results(structure, results, carry)[0]
+
+
+def _as_bool(holds: Any) -> Any:
+    """A number as whether it is not 0; anything else as it is."""
+    if not isinstance(holds, Expr):
+        return bool(holds) if isinstance(holds, (int, float, np.generic)) else holds
+    return holds if holds.dtype.kind == "b" else pointwise.not_equal(holds, 0)
 
 
 # --------------------------------------------------------------------------------------------------------- checkpoint
@@ -215,7 +227,7 @@ def checkpoint(f: Function) -> Function:
             return f(*args, **kwargs)
         traced = _traced(lambda *a: f(*a, **kwargs), flat, structure, values=True)
         results = calls.call(*flat, *traced.captured, graph=traced.graph)
-        return _results(traced.structure, results)
+        return _results(traced.structure, results, flat)
 
     return _named(checkpointed, f)
 
@@ -280,7 +292,7 @@ class custom_vjp:
         backward = self._trace_backward(forward.structure, forward_graph, primal, specs, structure, plain)
         results = calls.custom_rule(*flat, primal=primal, forward=forward_graph, backward=backward)
         out_structure = _first_of_pair(forward.structure, len(forward_graph.outputs))
-        return _results(out_structure, results)
+        return _results(out_structure, results, flat)
 
     def _trace_backward(
         self, pair: Any, forward: Graph, primal: Graph, specs: Sequence[Spec], structure: Any, plain: Sequence[Any]
