@@ -40,6 +40,10 @@ class ShapeError(ChainruleError, ValueError):
     """Shapes that do not fit together."""
 
 
+class IndexingError(ShapeError, IndexError):
+    """An index that does not fit the array."""
+
+
 class DtypeError(ChainruleError, TypeError):
     """A dtype the operation is not defined for."""
 

@@ -1,7 +1,39 @@
 """Tracing: plain NumPy code in, a graph out.  Importing this fills the tables of NumPy functions."""
 
-from chainrule.trace import indexing, linalg, methods, products, reductions, shaping, ufuncs
+from chainrule.trace import (
+    calculus,
+    elementwise,
+    indexing,
+    joining,
+    linalg,
+    matrices,
+    methods,
+    products,
+    reductions,
+    selecting,
+    shaping,
+    sorting,
+    statistics,
+    ufuncs,
+)
 from chainrule.trace.symbol import Symbol
 from chainrule.trace.tracer import trace_leaves
 
-__all__ = ["Symbol", "indexing", "linalg", "methods", "products", "reductions", "shaping", "trace_leaves", "ufuncs"]
+__all__ = [
+    "Symbol",
+    "calculus",
+    "elementwise",
+    "indexing",
+    "joining",
+    "linalg",
+    "matrices",
+    "methods",
+    "products",
+    "reductions",
+    "selecting",
+    "shaping",
+    "sorting",
+    "statistics",
+    "trace_leaves",
+    "ufuncs",
+]

@@ -2,7 +2,10 @@
 
 A key that mixes slices and integer arrays is applied in two steps, as NumPy defines it: first the basic part, then the
 arrays; the axes the arrays make stand where the first array stood if the arrays are adjacent, and in front otherwise.
-A boolean mask is the positions where it holds, so it needs a value; writing by a mask does not.
+A boolean mask is the positions where it holds, so it needs a value; writing one number by a mask does not.
+
+Reading by slices gives a view, as in NumPy; so does reading by an integer Symbol.  A result without axes is a scalar,
+which is never a view (NumPy's ``x[0, ...]``, a view without axes, is a scalar here).
 """
 
 from __future__ import annotations
@@ -11,7 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.base.errors import DtypeError, ShapeError
+from chainrule.base.arrays import broadcast
+from chainrule.base.errors import IndexingError, ShapeError
 from chainrule.graph.source import user_source
 from chainrule.ops import index as ops
 from chainrule.ops import pointwise
@@ -43,16 +47,15 @@ def _mask_positions(mask: Any) -> tuple[Any, ...]:
 def parse(key: Any, shape: tuple[int, ...]) -> Parsed:
     """Bring a key for an array of ``shape`` into the form of :class:`Parsed`.  Raises ShapeError, DtypeError."""
     parts = list(key) if isinstance(key, tuple) else [key]
-    parts = [np.asarray(q) if isinstance(q, list) else q for q in parts]
-    parts = [_scalar_index(q) for q in parts]
+    parts = [_part(q) for q in parts]
     consumed = sum(_consumes(q) for q in parts)
     if consumed > len(shape):
-        raise ShapeError(
+        raise IndexingError(
             "too many indices", expected=f"at most {len(shape)} for shape {shape}", got=consumed, where=user_source()
         )
     dots = [i for i, q in enumerate(parts) if q is Ellipsis]
     if len(dots) > 1:
-        raise ShapeError("an index can only have one ellipsis", got=key, where=user_source())
+        raise IndexingError("an index can only have one ellipsis", got=key, where=user_source())
     at = dots[0] if dots else len(parts)
     parts[at : at + 1] = [slice(None)] * (len(shape) - consumed)
 
@@ -70,6 +73,12 @@ def parse(key: Any, shape: tuple[int, ...]) -> Parsed:
             basic.append(_triple(part, shape[axis]))
             axis += 1
             kept += 1
+        elif _is_array(part) and part.dtype.kind == "b" and part.ndim == 0:  # an axis of size 1, taken or not
+            basic.append(None)
+            arrays.append(np.zeros(int(bool(part)), np.int64))
+            axes.append(kept)
+            kept += 1
+            groups.append(place)
         elif isinstance(part, int) and not any_array:
             basic.append(_checked(part, shape[axis], axis))
             axis += 1
@@ -86,18 +95,20 @@ def parse(key: Any, shape: tuple[int, ...]) -> Parsed:
     return Parsed(tuple(basic), tuple(arrays), tuple(axes), axes[0] if axes and adjacent else 0)
 
 
-def _scalar_index(part: Any) -> Any:
+def _part(part: Any) -> Any:
+    """One part of a key as int, slice, None, Ellipsis, an array or a Symbol; a bool becomes an array without axes."""
+    if isinstance(part, (list, tuple)):
+        symbols = any(isinstance(q, Expr) for q in part)
+        return np.stack([as_symbol(q) for q in part]) if symbols else np.asarray(part)
     if isinstance(part, (bool, np.bool_)):
-        raise DtypeError("a single bool as an index is not traced", got=part, where=user_source(), fix="use None or :")
+        return np.asarray(part)
     if isinstance(part, (int, np.integer)):
         return int(part)
-    if isinstance(part, np.ndarray) and part.ndim == 0 and part.dtype.kind in "iu":
-        return int(part)
     if isinstance(part, slice) or part is None or part is Ellipsis or isinstance(part, (np.ndarray, Expr)):
+        if isinstance(part, np.ndarray) and part.ndim == 0 and part.dtype.kind in "iu":
+            return int(part)
         return part
-    if isinstance(part, tuple):
-        return np.asarray(part)
-    raise DtypeError(
+    raise IndexingError(
         "not an index",
         expected="ints, slices, None, …, integer arrays or boolean masks",
         got=repr(part),
@@ -115,7 +126,7 @@ def _consumes(part: Any) -> int:
 
 def _checked(i: int, size: int, axis: int) -> int:
     if not -size <= i < size:
-        raise ShapeError(
+        raise IndexingError(
             "index out of range", expected=f"-{size} <= index < {size} in axis {axis}", got=i, where=user_source()
         )
     return i % size
@@ -132,21 +143,22 @@ def _index_arrays(part: Any, shape: tuple[int, ...], axis: int) -> tuple[Any, ..
     if part.dtype.kind == "b":
         expected = shape[axis : axis + part.ndim]
         if part.shape != expected:
-            raise ShapeError(
+            raise IndexingError(
                 "a boolean mask of another shape than what it selects from",
                 expected=expected, got=part.shape, where=user_source(),
             )  # fmt: skip
         return _mask_positions(part)
     if part.dtype.kind not in "iu" and part.size:
-        raise DtypeError(
-            "an array used as an index must hold integers or bools", got=part.dtype, where=user_source()
-        )
+        raise IndexingError(
+            "an array used as an index must hold integers or bools", got=part.dtype, where=user_source(),
+            fix="make it integer: .astype(int)",
+        )  # fmt: skip
     if isinstance(part, Expr):
         size = shape[axis]
         return (pointwise.where(pointwise.less(part, 0), part + size, part),)
     whole = np.asarray(part, np.int64) if part.size else np.zeros(part.shape, np.int64)
     if whole.size and not (-shape[axis] <= whole.min() and whole.max() < shape[axis]):
-        raise ShapeError(
+        raise IndexingError(
             "index out of range",
             expected=f"-{shape[axis]} <= index < {shape[axis]} in axis {axis}",
             got=f"indices from {whole.min()} to {whole.max()}",
@@ -165,6 +177,8 @@ def read(x: Any, key: Any) -> Any:
     part = ops.index(x, key=parsed.basic)
     if not parsed.arrays:
         basic = parsed.basic
+        if not part.ndim or _has_array(key):
+            return part
         return part._as_view(
             x, lambda base: ops.index(base, key=basic), lambda base, new: ops.update(base, new, key=basic)
         )
@@ -176,8 +190,22 @@ def read(x: Any, key: Any) -> Any:
     made = arrays[0].ndim
     if parsed.position:
         order = list(range(made, made + parsed.position))
-        out = np.transpose(out, [*order, *range(made), *range(made + parsed.position, out.ndim)])
+        out = np.transpose(out, [*order, *range(made), *range(made + parsed.position, out.ndim)]).copy()
+    if made == 0 and out.ndim and not _has_array(key):  # integers alone, Symbols among them: a view, as of a NumPy int
+        return out._as_view(
+            x, lambda base: read(_plain(base), key), lambda base, new: _written(_plain(base), parsed, new)
+        )
     return out
+
+
+def _has_array(key: Any) -> bool:
+    """Whether a plain ndarray or a list indexes, after which NumPy copies."""
+    parts = key if isinstance(key, tuple) else (key,)
+    return any(isinstance(q, (np.ndarray, list, tuple, bool, np.bool_)) for q in parts)
+
+
+def _plain(x: Any) -> Any:
+    return Symbol(x.builder, x.index)
 
 
 def _is_whole(basic: tuple[Any, ...], shape: tuple[int, ...]) -> bool:
@@ -193,8 +221,8 @@ def _together(arrays: tuple[Any, ...]) -> list[Any]:
 def write(x: Any, key: Any, value: Any) -> None:
     """``x[key] = value``, which rebinds ``x``."""
     value = _fitting(x, value)
-    if isinstance(key, (np.ndarray, Expr)) and key.dtype.kind == "b" and key.shape == x.shape and value.ndim == 0:
-        x._rebind(pointwise.where(key, value, x))
+    if _is_array(key) and key.dtype.kind == "b" and key.shape == x.shape[: key.ndim] and value.ndim == 0:
+        x._rebind(pointwise.where(np.reshape(as_symbol(key), key.shape + (1,) * (x.ndim - key.ndim)), value, x))
         return
     parsed = parse(key, x.shape)
     if not parsed.arrays:
@@ -203,7 +231,7 @@ def write(x: Any, key: Any, value: Any) -> None:
             value = value[0]
         x._rebind(ops.update(x, value, key=parsed.basic))
         return
-    _write_arrays(x, parsed, value, ops.scatter)
+    x._rebind(_written(x, parsed, value))
 
 
 def add_at(x: Any, key: Any, value: Any) -> None:
@@ -213,7 +241,7 @@ def add_at(x: Any, key: Any, value: Any) -> None:
     if not parsed.arrays:
         write(x, key, read(x, key) + value)
         return
-    _write_arrays(x, parsed, value, ops.scatter_add)
+    x._rebind(_written(x, parsed, value, ops.scatter_add))
 
 
 def _fitting(x: Any, value: Any) -> Any:
@@ -221,7 +249,9 @@ def _fitting(x: Any, value: Any) -> Any:
     return value if value.dtype == x.dtype else pointwise.cast(value, dtype=x.dtype)
 
 
-def _write_arrays(x: Any, parsed: Parsed, value: Any, op: Any) -> None:
+def _written(x: Any, parsed: Parsed, value: Any, op: Any = ops.scatter) -> Any:
+    """``x`` with ``value`` at the places of ``parsed``."""
+    value = as_symbol(value)
     part = x if _is_whole(parsed.basic, x.shape) else ops.index(x, key=parsed.basic)
     order = _in_front(part.ndim, parsed.axes)
     front = np.transpose(part, order)
@@ -231,8 +261,18 @@ def _write_arrays(x: Any, parsed: Parsed, value: Any, op: Any) -> None:
     rest = front.shape[len(arrays) :]
     # The value has the axes of x[key]; bring the ones the arrays made to the front.
     target = (*rest[: parsed.position], *places, *rest[parsed.position :])
+    while value.ndim > len(target) and value.shape[0] == 1:
+        value = value[0]
+    if np.broadcast_shapes(*_fits(value.shape, target)) != target:
+        raise ShapeError("the value does not fit the places it is written to", expected=target, got=value.shape,
+                         where=user_source())  # fmt: skip
     value = np.broadcast_to(value, target)
     middle = range(parsed.position, parsed.position + made)
     value = np.transpose(value, [*middle, *(i for i in range(value.ndim) if i not in middle)])
     new = np.transpose(op(front, value, *arrays), np.argsort(order))
-    x._rebind(new if part is x else ops.update(x, new, key=parsed.basic))
+    return new if part is x else ops.update(x, new, key=parsed.basic)
+
+
+def _fits(shape: tuple[int, ...], target: tuple[int, ...]) -> Any:
+    broadcast(shape, target)  # raises the error in words
+    return shape, target

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from chainrule.ops import pointwise
 from chainrule.trace.symbol import Symbol
 
 
@@ -24,13 +26,11 @@ for _name, _function in {
     "std": np.std, "ravel": np.ravel, "squeeze": np.squeeze, "swapaxes": np.swapaxes, "clip": np.clip,
     "conj": np.conjugate, "conjugate": np.conjugate, "copy": np.copy, "diagonal": np.diagonal, "dot": np.dot,
     "nonzero": np.nonzero, "repeat": np.repeat, "round": np.round, "take": np.take, "trace": np.trace,
-    "searchsorted": np.searchsorted, "compress": lambda x, condition, axis=None: np.compress(condition, x, axis),
-    "choose": np.choose, "partition": None, "argsort": np.argsort, "argpartition": np.argpartition,
-    "__matmul__": np.matmul, "__divmod__": np.divmod, "__pos__": np.positive, "__abs__": np.absolute,
-    "__round__": np.round,
+    "searchsorted": np.searchsorted, "choose": np.choose, "argsort": np.argsort, "argpartition": np.argpartition,
+    "put": np.put, "__matmul__": np.matmul, "__divmod__": np.divmod, "__pos__": np.positive, "__abs__": np.absolute,
+    "__round__": np.round, "__copy__": np.copy,
 }.items():  # fmt: skip
-    if _function is not None:
-        setattr(Symbol, _name, _same_as(_function))
+    setattr(Symbol, _name, _same_as(_function))
 
 
 def _reflected(function: Any) -> Any:
@@ -65,6 +65,18 @@ def _sort(self: Symbol, axis: int = -1, kind: Any = None, order: Any = None) -> 
     self._write(np.sort(self, axis))
 
 
+def _partition(self: Symbol, kth: Any, axis: int = -1, kind: Any = None, order: Any = None) -> None:
+    self._write(np.partition(self, kth, axis))
+
+
+def _compress(self: Symbol, condition: Any, axis: Any = None, out: Any = None) -> Any:
+    return np.compress(condition, self, axis, out)
+
+
+def _deepcopy(self: Symbol, memo: Any) -> Any:
+    return self.copy()
+
+
 def _fill(self: Symbol, value: Any) -> None:
     self[...] = value
 
@@ -75,12 +87,48 @@ def _matrix_product_in_place(self: Symbol, other: Any) -> Any:
 
 for _name, _method in {
     "reshape": _reshape, "transpose": _transpose, "flatten": _flatten, "astype": _astype, "sort": _sort,
-    "fill": _fill, "__imatmul__": _matrix_product_in_place,
+    "fill": _fill, "partition": _partition, "compress": _compress, "__deepcopy__": _deepcopy,
+    "__imatmul__": _matrix_product_in_place,
 }.items():  # fmt: skip
     setattr(Symbol, _name, _method)
 
-for _name, _function in {
-    "T": np.transpose, "mT": np.matrix_transpose, "real": np.real, "imag": np.imag,
-    "flat": lambda x: iter(np.ravel(x)),
+class Flat:
+    """What ``x.flat`` is: the elements of ``x`` in C order, to read, to write and to iterate over."""
+
+    def __init__(self, array: Symbol) -> None:
+        self.array = array
+
+    def __getitem__(self, key: Any) -> Any:
+        return np.ravel(self.array).copy()[key]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        flat = np.ravel(self.array).copy()
+        places = np.arange(flat.size)[key]
+        flat[places] = np.resize(value, np.shape(places)) if np.ndim(value) else value
+        self.array._write(np.reshape(flat, self.array.shape))
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(np.ravel(self.array).copy())
+
+    def __len__(self) -> int:
+        return self.array.size
+
+
+def _set_part(name: str) -> Any:
+    def write(self: Symbol, value: Any) -> None:
+        parts = {"real": np.real(self), "imag": np.imag(self), name: np.broadcast_to(value, self.shape)}
+        self[...] = pointwise.make_complex(parts["real"], parts["imag"]) if self.dtype.kind == "c" else value
+
+    return write
+
+
+def _set_flat(self: Symbol, value: Any) -> None:
+    Flat(self)[:] = value
+
+
+for _name, _property in {
+    "T": property(np.transpose), "mT": property(np.matrix_transpose),
+    "real": property(np.real, _set_part("real")), "imag": property(np.imag, _set_part("imag")),
+    "flat": property(Flat, _set_flat),
 }.items():  # fmt: skip
-    setattr(Symbol, _name, property(_function))
+    setattr(Symbol, _name, _property)

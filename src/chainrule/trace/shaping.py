@@ -14,7 +14,7 @@ from chainrule.graph.source import user_source
 from chainrule.ops import pointwise, record
 from chainrule.ops import shape as ops
 from chainrule.ops.expr import Expr
-from chainrule.trace.symbol import Symbol, as_symbol
+from chainrule.trace.symbol import Symbol, as_symbol, read_only
 from chainrule.trace.table import implements, refuse
 
 # ------------------------------------------------------------------------------------------------- shape and axes
@@ -124,7 +124,10 @@ def squeeze(a: Any, axis: Any = None) -> Any:
 def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
     x = as_symbol(array)
     wanted = (int(shape),) if isinstance(shape, (int, np.integer)) else tuple(int(n) for n in shape)
-    return ops.broadcast_to(x, shape=wanted) if wanted != x.shape else x
+    made = record.broadcast_to(x, wanted)
+    if made is x or not made.ndim:
+        return x
+    return made._as_view(x, lambda base: record.broadcast_to(base, wanted), read_only)
 
 
 @implements(np.broadcast_arrays)
@@ -235,12 +238,24 @@ def copy(a: Any, order: str = "K", subok: bool = False) -> Any:
 
 @implements(np.real)
 def real(val: Any) -> Any:
-    return pointwise.real(val) if val.dtype.kind == "c" else val
+    x = as_symbol(val)
+    if x.dtype.kind != "c":
+        return x
+    return _part(x, pointwise.real, lambda base, new: pointwise.make_complex(new, pointwise.imag(base)))
 
 
 @implements(np.imag)
 def imag(val: Any) -> Any:
-    return pointwise.imag(val) if val.dtype.kind == "c" else np.zeros_like(val)
+    x = as_symbol(val)
+    if x.dtype.kind != "c":
+        return np.zeros_like(x)
+    return _part(x, pointwise.imag, lambda base, new: pointwise.make_complex(pointwise.real(base), new))
+
+
+def _part(x: Any, read: Any, write: Any) -> Any:
+    """A part of a complex array: a view of it, unless it has no axes, which makes it a scalar."""
+    made = read(x)
+    return made._as_view(x, read, write) if made.ndim else made
 
 
 # --------------------------------------------------------------------------------------------------- arrays like others
@@ -266,8 +281,7 @@ def full_like(
     value = fill_value if isinstance(fill_value, Expr) else as_symbol(np.asarray(fill_value, wanted))
     if value.dtype != wanted:
         value = pointwise.cast(value, dtype=wanted)
-    made = broadcast_to(value, goal)
-    return made.copy() if made is value else made
+    return broadcast_to(value, goal).copy()
 
 
 def _made_like(make: Any) -> Any:
@@ -292,7 +306,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", *, de
 
 
 @implements(np.array, np.asarray, np.asanyarray, np.ascontiguousarray, np.asfortranarray)
-def array(object: Any, dtype: Any = None, *, like: Any = None, copy: Any = True, **_: Any) -> Any:  # noqa: A002
+def array(object: Any, dtype: Any = None, *, like: Any = None, copy: Any = True, **_: Any) -> Any:
     if isinstance(object, (list, tuple)):
         made = np.stack([array(o) for o in object]) if object else as_symbol(np.array(object, dtype))
     else:

@@ -11,7 +11,9 @@ turn a Symbol into a plain number in silence, and so lose its gradient, raises.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,7 @@ from chainrule.graph.builder import ACTIVE
 from chainrule.graph.source import user_source
 from chainrule.ops import pointwise
 from chainrule.ops.expr import Expr
-from chainrule.trace.table import ARRAY_FUNCTIONS, UFUNCS, no_such_function
+from chainrule.trace.table import ARRAY_FUNCTIONS, no_such_function, scipy_needs_telling, ufunc_row
 
 _ONLY_HERE = (
     "np.stack or np.concatenate to join values; np.array([...], like=x), np.zeros_like(x), np.full_like(x, …) to make "
@@ -66,6 +68,8 @@ class Symbol(Expr):
         if view is not None and (view.version != view.base._version or view.base._view is not None):
             base_index = view.base.index
             if view.version != view.base._version:
+                if view.write is None:
+                    self._stale()
                 self._index = view.read(Expr(self.builder, base_index))._index
                 view.version = view.base._version
                 self._version += 1
@@ -79,6 +83,15 @@ class Symbol(Expr):
                 fix="write to the array before reshaping, or reshape a copy: x.copy().reshape(…)",
             )
         return self._index
+
+    def _stale(self) -> None:
+        raise TraceError(
+            "an array was changed after it was reshaped, and the reshaped one is used again",
+            expected="writes before reshaping, or a copy: NumPy may have made a view or a copy",
+            got=f"a Symbol {self.builder.lines[self._index].spec} that was made by reshaping",
+            where=user_source(),
+            fix="reshape after the last write, or reshape a copy: x.copy().reshape(…)",
+        )
 
     def _rebind(self, new: Any) -> None:
         """Make this Symbol stand for the line of ``new``, and its base too where it is a view."""
@@ -170,7 +183,7 @@ class Symbol(Expr):
             expected="NumPy functions that keep tracing",
             got=f"a Symbol {self.spec}",
             where=user_source(),
-            fix=_ONLY_HERE,
+            fix=scipy_needs_telling() or _ONLY_HERE,
         )
 
     def _number(self, what: str, convert: Any) -> Any:
@@ -257,7 +270,7 @@ class Symbol(Expr):
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if "out" in kwargs:
             return self._ufunc_into(kwargs.pop("out"), ufunc, method, inputs, kwargs)
-        table = UFUNCS.get(ufunc)
+        table = ufunc_row(ufunc)
         if table is None:
             raise no_such_function(ufunc, f"the ufunc {ufunc.__name__}")
         return table(method, *inputs, **kwargs)
@@ -272,8 +285,12 @@ class Symbol(Expr):
                     where=user_source(),
                     fix="write a = a + x instead of a += x, or make a with np.zeros_like(x)",
                 )
+        where = kwargs.pop("where", True) if method == "__call__" else True
         result = self.__array_ufunc__(ufunc, method, *inputs, **kwargs)
         results = result if isinstance(result, tuple) else (result,)
+        if where is not True:
+            choose = ARRAY_FUNCTIONS[np.where]
+            results = tuple(choose(where, r, out) for out, r in zip(outs, results, strict=True))
         written = tuple(out._write(r, kwargs.get("casting", "same_kind")) for out, r in zip(outs, results, strict=True))
         return written if isinstance(result, tuple) else written[0]
 
@@ -282,6 +299,11 @@ class Symbol(Expr):
         if implementation is None:
             raise no_such_function(func, f"{func.__module__}.{func.__name__}")
         out = kwargs.get("out")
+        if out is None:
+            place = out_position(func)
+            if place is not None and len(args) > place:
+                out = args[place]
+                args = (*args[:place], None, *args[place + 1 :])
         if out is not None:
             if not isinstance(out, Symbol):
                 return self._ufunc_into((out,), func, "", args, kwargs)
@@ -303,6 +325,21 @@ class Symbol(Expr):
 
     def __contains__(self, element: Any) -> bool:
         return bool(np.any(self == element))
+
+
+@lru_cache(maxsize=1024)
+def out_position(function: Any) -> int | None:
+    """At which place a NumPy function takes ``out``, where it does."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    for place, parameter in enumerate(parameters):
+        if parameter.kind not in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            return None
+        if parameter.name == "out":
+            return place
+    return None
 
 
 def as_symbol(value: Any) -> Any:
@@ -333,6 +370,17 @@ for _name in (
     "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor", "lshift", "rshift",
 ):  # fmt: skip
     setattr(Symbol, f"__i{_name}__", _in_place(_name))
+
+
+def read_only(base: Any, new: Any) -> Any:
+    """What writing through a view that NumPy makes read-only does."""
+    raise TraceError(
+        "the array written to is a read-only view",
+        expected="an array of one's own",
+        got=f"a view of shape {new.shape} of an array of shape {base.shape}",
+        where=user_source(),
+        fix="write to a copy: y = y.copy()",
+    )
 
 
 def same_spec(a: Any, b: Any) -> bool:

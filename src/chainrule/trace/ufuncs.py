@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.base.errors import TraceError
+from chainrule.base.errors import ShapeError
 from chainrule.graph.source import user_source
+from chainrule.ops import integers
 from chainrule.ops import pointwise as p
 from chainrule.ops.expr import Expr
 from chainrule.ops.record import Op
@@ -22,6 +23,10 @@ from chainrule.trace.table import ARRAY_FUNCTIONS, UFUNCS, refuse
 REDUCTIONS: dict[Any, Any] = {
     np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min,
     np.logical_and: np.all, np.logical_or: np.any,
+}  # fmt: skip
+_ASSOCIATIVE = {
+    np.add, np.multiply, np.maximum, np.minimum, np.fmax, np.fmin, np.logaddexp, np.logaddexp2, np.hypot, np.gcd,
+    np.lcm, np.logical_and, np.logical_or, np.logical_xor, np.bitwise_and, np.bitwise_or, np.bitwise_xor,
 }  # fmt: skip
 ACCUMULATIONS: dict[Any, Any] = {np.add: np.cumsum, np.multiply: np.cumprod}
 
@@ -50,7 +55,7 @@ def register(ufunc: np.ufunc, call: Callable[..., Any]) -> None:
             a, b = as_symbol(inputs[0]), as_symbol(inputs[1])
             return _call(ufunc, call, (a.reshape(a.shape + (1,) * b.ndim), b), options)
         if method == "at":
-            return _at(ufunc, call, *inputs)
+            return at(ufunc, call, *inputs)
         if method == "reduceat":
             return _reduceat(ufunc, *inputs, **options)
         raise refuse(f"the ufunc {ufunc.__name__}", "method", method, "use another form")
@@ -60,7 +65,7 @@ def register(ufunc: np.ufunc, call: Callable[..., Any]) -> None:
 
 def _call(ufunc: np.ufunc, call: Callable[..., Any], inputs: Any, options: dict[str, Any]) -> Any:
     dtype = options.pop("dtype", None)
-    if options.pop("where", True) is not True:
+    if options.pop("where", True) is not True:  # with out=, the Symbol being written to keeps its own numbers elsewhere
         raise refuse(
             f"the ufunc {ufunc.__name__}", "where", "a mask without out", "use np.where(mask, result, otherwise)"
         )
@@ -79,23 +84,41 @@ def _reduce(ufunc: np.ufunc, call: Any, x: Any, axis: Any = 0, **options: Any) -
     initial = options.pop("initial", np._NoValue)
     options = {k: v for k, v in options.items() if v is not None and v is not np._NoValue}
     if ufunc in REDUCTIONS:
-        result = REDUCTIONS[ufunc](x, axis=axis, **options)
-    else:
-        result = fold(call, x, axis, **options)
-    return result if initial is np._NoValue else call(result, initial)
+        whole = {} if initial is np._NoValue else {"initial": initial}
+        return REDUCTIONS[ufunc](x, axis=axis, **whole, **options)
+    if options.pop("where", True) is not True:
+        raise refuse(f"the ufunc {ufunc.__name__}", "where", "a mask in reduce", "use np.where before reducing")
+    x = as_symbol(x)
+    if "dtype" in options:
+        x = ARRAY_FUNCTIONS[np.astype](x, options.pop("dtype"))
+    result = fold(call, x, axis, ordered=ufunc not in _ASSOCIATIVE, **options)
+    return result if initial is np._NoValue else call(initial, result)
 
 
-def fold(call: Callable[[Any, Any], Any], x: Any, axis: Any = 0, keepdims: bool = False) -> Any:
-    """The reduction by an associative ``call``, halving: log₂ n lines, and the derivative of ``call`` is enough."""
+def fold(
+    call: Callable[[Any, Any], Any], x: Any, axis: Any = 0, keepdims: bool = False, ordered: bool = False
+) -> Any:
+    """The reduction by ``call``, whose own derivative is enough.
+
+    An associative one halves its axis, in log₂ n lines; an ``ordered`` one goes from the start, in n.
+    """
     x = as_symbol(x)
     axes = range(x.ndim) if axis is None else [axis] if isinstance(axis, (int, np.integer)) else list(axis)
     axes = sorted(a % x.ndim for a in axes)
     for a in axes:
-        x = _fold_axis(call, np.moveaxis(x, a, 0), a)
-    return x if keepdims else np.squeeze(x, tuple(axes))
+        if x.shape[a] == 0:
+            raise ShapeError("a reduction of no elements that has no identity", expected="size 1 or more",
+                             got=x.shape, where=user_source())  # fmt: skip
+        x = _fold_axis(call, np.moveaxis(x, a, 0), a, ordered)
+    return x.copy() if keepdims else np.squeeze(x, tuple(axes)).copy()
 
 
-def _fold_axis(call: Callable[[Any, Any], Any], x: Any, back: int) -> Any:
+def _fold_axis(call: Callable[[Any, Any], Any], x: Any, back: int, ordered: bool) -> Any:
+    if ordered:
+        made = x[0]
+        for i in range(1, x.shape[0]):
+            made = call(made, x[i])
+        return np.moveaxis(made[None], 0, back)
     while x.shape[0] > 1:
         half = x.shape[0] // 2
         joined = call(x[:half], x[half : 2 * half])
@@ -106,7 +129,14 @@ def _fold_axis(call: Callable[[Any, Any], Any], x: Any, back: int) -> Any:
 def _accumulate(ufunc: np.ufunc, call: Any, x: Any, axis: int = 0, dtype: Any = None) -> Any:
     if ufunc in ACCUMULATIONS:
         return ACCUMULATIONS[ufunc](x, axis=axis, dtype=dtype)
-    return scan_axis(call, as_symbol(x), axis)
+    x = as_symbol(x) if dtype is None else ARRAY_FUNCTIONS[np.astype](as_symbol(x), dtype)
+    if ufunc in _ASSOCIATIVE:
+        return scan_axis(call, x, axis)
+    x = np.moveaxis(x, axis, 0)
+    found = list(x[:1])
+    for i in range(1, x.shape[0]):
+        found.append(call(found[-1], x[i]))
+    return np.moveaxis(np.stack(found), 0, axis) if found else x.copy()
 
 
 def scan_axis(call: Callable[[Any, Any], Any], x: Any, axis: int = 0) -> Any:
@@ -119,29 +149,51 @@ def scan_axis(call: Callable[[Any, Any], Any], x: Any, axis: int = 0) -> Any:
     return np.moveaxis(x, 0, axis)
 
 
-def _at(ufunc: np.ufunc, call: Any, target: Any, key: Any, *values: Any) -> None:
-    if not isinstance(target, Symbol):
-        raise TraceError(
-            f"{ufunc.__name__}.at writes a traced value into a plain ndarray, which can't hold it",
-            expected="a target made from a traced array: np.zeros_like(x), np.zeros(n, like=x)",
-            got=f"an ndarray of shape {np.shape(target)}",
-            where=user_source(),
-            fix="make the target with np.zeros_like(x) or np.zeros(n, like=x)",
-        )
+def at(ufunc: np.ufunc, call: Any, target: Any, key: Any, *values: Any) -> None:
+    """``ufunc.at(target, key, *values)``: repeated places are met one after the other, as in NumPy."""
     from chainrule.trace.indexing import add_at
+    from chainrule.trace.selecting import target as writable
 
+    x = writable(target, f"{ufunc.__name__}.at")
     if ufunc in (np.add, np.subtract):
-        value = values[0] if ufunc is np.add else np.negative(as_symbol(values[0]))
-        add_at(target, key, value)
+        add_at(x, key, values[0] if ufunc is np.add else np.negative(as_symbol(values[0])))
         return
-    if ufunc.nin == 1:
-        target[key] = call(target[key])
+    if _is_basic(key):
+        x[key] = call(x[key], *values)
         return
-    raise refuse(f"the ufunc {ufunc.__name__}", "method", "at", "only np.add.at and np.subtract.at add up repeats")
+    # Rounds in each of which every place is met once.
+    places = np.reshape(np.arange(x.size), x.shape)[_concrete(key)]
+    given = [np.broadcast_to(as_symbol(v), places.shape) for v in values]
+    flat = np.reshape(x, -1).copy()
+    for chosen in _rounds(np.ravel(places)):
+        where = np.ravel(places)[chosen]
+        flat[where] = call(flat[where], *[np.ravel(v)[chosen] for v in given])
+    x._write(np.reshape(flat, x.shape))
+
+
+def _is_basic(key: Any) -> bool:
+    parts = key if isinstance(key, tuple) else (key,)
+    return all(q is None or q is Ellipsis or isinstance(q, (int, np.integer, slice)) for q in parts)
+
+
+def _concrete(key: Any) -> Any:
+    if isinstance(key, tuple):
+        return tuple(_concrete(q) for q in key)
+    return key.value if isinstance(key, Symbol) else key
+
+
+def _rounds(places: Any) -> list[Any]:
+    """Positions of ``places`` grouped so that the first group meets each place once, the second once more, …"""
+    order = np.argsort(places, kind="stable")
+    ordered = places[order]
+    first = np.searchsorted(ordered, ordered, "left")
+    rank = np.empty(len(places), np.int64)
+    rank[order] = np.arange(len(places)) - first
+    return [np.flatnonzero(rank == i) for i in range(int(rank.max(initial=-1)) + 1)]
 
 
 def _reduceat(ufunc: np.ufunc, x: Any, indices: Any, axis: int = 0, dtype: Any = None) -> Any:
-    x = np.moveaxis(as_symbol(x), axis, 0)
+    x = np.moveaxis(as_symbol(x) if dtype is None else np.astype(as_symbol(x), np.dtype(dtype)), axis, 0)
     starts = [int(i) for i in indices]
     pieces = []
     for start, stop in zip(starts, [*starts[1:], x.shape[0]], strict=True):
@@ -153,7 +205,7 @@ def _reduceat(ufunc: np.ufunc, x: Any, indices: Any, axis: int = 0, dtype: Any =
 # The plain rows: ufunc → op.
 _DIRECT: list[tuple[Any, Op]] = [
     (np.add, p.add), (np.subtract, p.sub), (np.true_divide, p.div), (np.negative, p.neg),
-    (np.power, p.power), (np.float_power, p.power), (np.sqrt, p.sqrt), (np.cbrt, p.cbrt), (np.hypot, p.hypot),
+    (np.power, p.power), (np.sqrt, p.sqrt), (np.cbrt, p.cbrt), (np.hypot, p.hypot),
     (np.exp, p.exp), (np.exp2, p.exp2), (np.expm1, p.expm1), (np.log, p.log), (np.log2, p.log2),
     (np.log10, p.log10), (np.log1p, p.log1p), (np.logaddexp, p.logaddexp), (np.logaddexp2, p.logaddexp2),
     (np.sin, p.sin), (np.cos, p.cos), (np.tan, p.tan), (np.arcsin, p.arcsin), (np.arccos, p.arccos),
@@ -167,6 +219,8 @@ _DIRECT: list[tuple[Any, Op]] = [
     (np.logical_or, p.logical_or), (np.logical_xor, p.logical_xor), (np.logical_not, p.logical_not),
     (np.bitwise_and, p.bitwise_and), (np.bitwise_or, p.bitwise_or), (np.bitwise_xor, p.bitwise_xor),
     (np.invert, p.invert), (np.left_shift, p.left_shift), (np.right_shift, p.right_shift),
+    (np.spacing, integers.spacing), (np.gcd, integers.gcd), (np.lcm, integers.lcm),
+    (np.bitwise_count, integers.bitwise_count),
     (np.isfinite, p.isfinite), (np.isnan, p.isnan), (np.isinf, p.isinf), (np.signbit, p.signbit),
 ]  # fmt: skip
 
@@ -184,9 +238,26 @@ def sign(x: Any) -> Any:
     return p.where(p.equal(length, 0), 0.0, x / p.where(p.equal(length, 0), 1.0, length))
 
 
+def floating(x: Any) -> Any:
+    """``x`` as NumPy's float-only functions take it: integers and bools become float64."""
+    if isinstance(x, (int, float, complex)) and not isinstance(x, bool):
+        return float(x) if isinstance(x, int) else x
+    x = as_symbol(x)
+    return x if x.dtype.kind in "fc" else p.cast(x, dtype=np.dtype(float))
+
+
+def _pair(x: Any, y: Any) -> tuple[Any, Any]:
+    """Both as Symbols of the dtype NumPy computes in; Python numbers are weak."""
+    dtype = np.result_type(*[v.dtype if isinstance(v, Expr) else v for v in (x, y)])
+    a, b = as_symbol(x), as_symbol(y)
+    return (v if v.dtype == dtype else p.cast(v, dtype=dtype) for v in (a, b))  # type: ignore[return-value]
+
+
 def fmod(x: Any, y: Any) -> Any:
     """The remainder with the sign of the dividend."""
-    return x - p.trunc(x / y) * y
+    x, y = _pair(x, y)
+    size = p.absolute(y)
+    return p.where(p.less(x, 0), -p.mod(-x, size), p.mod(x, size))
 
 
 def divmod_(x: Any, y: Any) -> Any:
@@ -196,28 +267,55 @@ def divmod_(x: Any, y: Any) -> Any:
 
 def modf(x: Any) -> Any:
     """Fractional and integral part, both with the sign of ``x``."""
+    x = floating(x)
     whole = p.trunc(x)
-    return x - whole, whole
+    return p.where(p.isinf(x), 0.0, x - whole), whole
 
 
 def fmax(x: Any, y: Any) -> Any:
     """The larger, ignoring NaN where the other is a number."""
+    x, y = _pair(x, y)
     return p.where(p.isnan(x), y, p.where(p.isnan(y), x, p.maximum(x, y)))
 
 
 def fmin(x: Any, y: Any) -> Any:
     """The smaller, ignoring NaN where the other is a number."""
+    x, y = _pair(x, y)
     return p.where(p.isnan(x), y, p.where(p.isnan(y), x, p.minimum(x, y)))
 
 
 def heaviside(x: Any, y: Any) -> Any:
-    """0 for negative ``x``, ``y`` at 0, 1 for positive."""
-    return p.where(p.less(x, 0), 0.0, p.where(p.equal(x, 0), y, 1.0))
+    """0 for negative ``x``, ``y`` at 0, 1 for positive, NaN for NaN."""
+    x, y = _pair(floating(x), floating(y))
+    step = p.where(p.less(x, 0), p.cast(0.0, dtype=x.dtype), p.where(p.equal(x, 0), y, p.cast(1.0, dtype=x.dtype)))
+    return p.where(p.isnan(x), x, step)
 
 
 def conjugate(x: Any) -> Any:
-    """The complex conjugate; a real array is itself."""
-    return p.conj(x) if is_complex(x) else x
+    """The complex conjugate; a real array is copied."""
+    return p.conj(x) if is_complex(x) else as_symbol(x).copy()
+
+
+def float_power(x: Any, y: Any) -> Any:
+    """The power in float64 or complex128, whatever the dtypes."""
+    wide = np.dtype(complex if is_complex(x) or is_complex(y) else float)
+    a, b = as_symbol(x), as_symbol(y)
+    return p.power(*(v if v.dtype == wide else p.cast(v, dtype=wide) for v in (a, b)))
+
+
+def ldexp(x: Any, exponent: Any) -> Any:
+    """``x`` times 2 to the power of ``exponent``."""
+    x, exponent = floating(as_symbol(x)), as_symbol(exponent)
+    return x * p.exp2(p.cast(exponent, dtype=x.dtype))
+
+
+def frexp(x: Any) -> Any:
+    """Mantissa, of size 0.5 up to 1, and the exponent of 2."""
+    x = floating(as_symbol(x))
+    power = integers.exponent(x)
+    half = p.cast(power, dtype=x.dtype) * -0.5  # in two steps, so that neither under- nor overflows
+    first = p.floor(half)
+    return x * p.exp2(first) * p.exp2(p.cast(-power, dtype=x.dtype) - first), power
 
 
 def matmul(x: Any, y: Any) -> Any:
@@ -231,20 +329,17 @@ def _scaled(factor: float) -> Callable[[Any], Any]:
     return lambda x: x * factor
 
 
-def _ldexp(x: Any, exponent: Any) -> Any:
-    return x * p.exp2(exponent)
-
-
 for _ufunc, _op in _DIRECT:
     register(_ufunc, _op)
 for _ufunc, _composition in (
-    (np.absolute, absolute), (np.fabs, absolute), (np.sign, sign), (np.fmod, fmod), (np.divmod, divmod_),
-    (np.modf, modf), (np.fmax, fmax), (np.fmin, fmin), (np.heaviside, heaviside), (np.conjugate, conjugate),
+    (np.absolute, absolute), (np.fabs, lambda x: absolute(floating(x))), (np.sign, sign), (np.fmod, fmod),
+    (np.divmod, divmod_), (np.modf, modf), (np.fmax, fmax), (np.fmin, fmin), (np.heaviside, heaviside),
+    (np.conjugate, conjugate),
     (np.positive, lambda x: x + 0 if x.dtype.kind == "b" else as_symbol(x).copy()),
     (np.square, lambda x: x**2), (np.reciprocal, lambda x: 1 / x if is_floating(x) else p.floor_divide(1, x)),
     (np.deg2rad, _scaled(np.pi / 180)), (np.radians, _scaled(np.pi / 180)),
     (np.rad2deg, _scaled(180 / np.pi)), (np.degrees, _scaled(180 / np.pi)),
-    (np.ldexp, _ldexp), (np.matmul, matmul),
+    (np.ldexp, ldexp), (np.frexp, frexp), (np.float_power, float_power), (np.matmul, matmul),
     (np.vecdot, lambda x, y: np.sum(conjugate(x) * y, axis=-1)),
     (np.matvec, lambda x, y: np.squeeze(matmul(x, np.expand_dims(y, -1)), -1)),
     (np.vecmat, lambda x, y: np.squeeze(matmul(np.expand_dims(conjugate(x), -2), y), -2)),

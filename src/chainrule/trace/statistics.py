@@ -1,0 +1,251 @@
+"""NumPy's statistics: averages, order statistics, covariance and counting.
+
+A quantile is a fixed mixture of two sorted elements; which two, and in what mixture, NumPy itself says when it is asked
+for the quantile of ``arange(n)``.  That gives all thirteen methods of Hyndman and Fan (1996).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.base.arrays import normalize_axes, normalize_axis
+from chainrule.base.errors import ShapeError, TraceError
+from chainrule.graph.source import user_source
+from chainrule.ops import pointwise as p
+from chainrule.ops.expr import Expr
+from chainrule.trace.reductions import keeps, numbers
+from chainrule.trace.shaping import together
+from chainrule.trace.symbol import Symbol, as_symbol
+from chainrule.trace.table import implements, refuse
+
+
+def floating(a: Any) -> Any:
+    """``a`` as a Symbol of a float or complex dtype: integers and bools become float64."""
+    x = as_symbol(a)
+    return x if x.dtype.kind in "fc" else p.cast(x, dtype=np.dtype(float))
+
+
+@implements(np.average)
+def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: Any = False) -> Any:
+    x = floating(a)
+    keep = keeps(keepdims)
+    if weights is None:
+        made = np.mean(x, axis, keepdims=keep)
+        total = np.full_like(made, x.size / max(made.size, 1))
+        return (made, total) if returned else made
+    w = as_symbol(weights)
+    if w.shape != x.shape:
+        axes = axis if isinstance(axis, Sequence) else [axis]
+        places = [] if axis is None else [normalize_axis(i, x.ndim) for i in axes]
+        if axis is None or w.shape != tuple(x.shape[i] for i in places):
+            raise ShapeError(
+                "np.average: the weights do not fit", expected=f"shape {x.shape}, or the sizes along axis={axis}",
+                got=w.shape, where=user_source(),
+            )  # fmt: skip
+        w = np.transpose(w, np.argsort(places))
+        w = np.reshape(w, tuple(n if i in places else 1 for i, n in enumerate(x.shape)))
+    total = np.sum(np.broadcast_to(w, x.shape), axis, keepdims=keep)
+    made = np.sum(x * w, axis, keepdims=keep) / total
+    return (made, np.broadcast_to(total, made.shape)) if returned else made
+
+
+# -------------------------------------------------------------------------------------------------- order statistics
+
+
+def _joined_axes(x: Any, axis: Any) -> tuple[Any, Any]:
+    """``x`` with the axes to reduce joined into the last one, and the shape with them kept at size 1."""
+    axes = normalize_axes(axis, x.ndim)
+    kept = [i for i in range(x.ndim) if i not in axes]
+    moved = np.transpose(x, (*kept, *axes))
+    shape = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
+    count = int(np.prod([x.shape[i] for i in axes], dtype=np.int64))
+    return np.reshape(moved, (*(x.shape[i] for i in kept), count)), shape
+
+
+def _positions(n: int, q: Any, method: str) -> Any:
+    """Where quantile ``q`` of ``n`` sorted elements lies between 0 and n-1."""
+    if not isinstance(q, Expr):
+        try:
+            return np.quantile(np.arange(float(n)), q, method=method)  # type: ignore[call-overload]
+        except ValueError as error:
+            raise ShapeError(f"np.quantile: {error}", got=f"q={q!r}, method={method!r}", where=user_source()) from None
+    if method != "linear":
+        raise refuse("np.quantile with a traced q", "method", method, "use method='linear'")
+    return p.cast(q, dtype=np.dtype(float)) * float(n - 1)
+
+
+def _mixture(ordered: Any, position: Any, axis: int) -> Any:
+    """Between neighbours of the sorted elements: the mixture at each of the (flat) positions, along ``axis``."""
+    low = np.floor(position)
+    part = position - low
+    low = np.astype(low, np.dtype(np.int64))
+    high = np.minimum(low + 1, ordered.shape[axis] - 1)
+    below, above = np.take(ordered, low, axis), np.take(ordered, high, axis)
+    part = as_symbol(part)
+    part = np.astype(part, below.dtype) if below.dtype.kind == "f" else part
+    return below + p.where(p.equal(part, 0), 0.0, (above - below) * part)
+
+
+@implements(np.quantile)
+def quantile(
+    a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, method: str = "linear",
+    keepdims: Any = False, *, weights: Any = None,
+) -> Any:  # fmt: skip
+    if weights is not None:
+        raise refuse("np.quantile", "weights", "an array", "repeat elements instead, or use np.average")
+    x = floating(a)
+    flat, shape = _joined_axes(x, axis)
+    n = flat.shape[-1]
+    if n == 0:
+        raise ShapeError("the quantile of no elements", expected="size 1 or more", got=x.shape, where=user_source())
+    ordered = np.sort(flat, axis=-1)
+    q = q if isinstance(q, Expr) else np.asarray(q)
+    made = _mixture(ordered, _positions(n, np.ravel(q), method), -1)
+    made = p.where(p.isnan(ordered[..., -1:]), np.nan, made)
+    return _arranged(made, q, flat, shape, keepdims)
+
+
+def _arranged(made: Any, q: Any, flat: Any, shape: Any, keepdims: Any) -> Any:
+    """The quantiles, found along the last axis, in front, as NumPy has them."""
+    front = np.moveaxis(made, -1, 0)
+    return np.reshape(front, (*q.shape, *(shape if keeps(keepdims) else flat.shape[:-1])))
+
+
+@implements(np.percentile)
+def percentile(
+    a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, method: str = "linear",
+    keepdims: Any = False, *, weights: Any = None,
+) -> Any:  # fmt: skip
+    share = q / 100 if isinstance(q, Expr) else np.true_divide(q, 100)
+    return quantile(a, share, axis, method=method, keepdims=keepdims, weights=weights)
+
+
+@implements(np.median)
+def median(
+    a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: Any = False
+) -> Any:
+    x = floating(a)
+    if x.size == 0:
+        return np.mean(x, axis, keepdims=keeps(keepdims))
+    return quantile(x, 0.5, axis, keepdims=keepdims)
+
+
+@implements(np.nanquantile)
+def nanquantile(
+    a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, method: str = "linear",
+    keepdims: Any = False, *, weights: Any = None,
+) -> Any:  # fmt: skip
+    if weights is not None or method != "linear":
+        raise refuse("np.nanquantile", "method", method, "use method='linear' without weights")
+    x = floating(a)
+    flat, shape = _joined_axes(x, axis)
+    filled, kept = numbers(flat, True, np.inf)
+    ordered = np.sort(filled, axis=-1)
+    many = np.sum(kept, axis=-1, keepdims=True)
+    q = q if isinstance(q, Expr) else np.asarray(q)
+    position = np.ravel(q) * np.maximum(many - 1, 0)
+    low = np.astype(np.floor(position), np.dtype(np.int64))
+    high = np.minimum(low + 1, np.maximum(many - 1, 0))
+    below, above = np.take_along_axis(ordered, low, -1), np.take_along_axis(ordered, high, -1)
+    part = np.astype(position - np.floor(position), x.dtype)
+    made = below + p.where(p.equal(part, 0), 0.0, (above - below) * part)
+    made = p.where(p.equal(many, 0), np.nan, made)
+    return _arranged(made, q, flat, shape, keepdims)
+
+
+@implements(np.nanpercentile)
+def nanpercentile(
+    a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, method: str = "linear",
+    keepdims: Any = False, *, weights: Any = None,
+) -> Any:  # fmt: skip
+    share = q / 100 if isinstance(q, Expr) else np.true_divide(q, 100)
+    return nanquantile(a, share, axis, method=method, keepdims=keepdims, weights=weights)
+
+
+@implements(np.nanmedian)
+def nanmedian(
+    a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: Any = False
+) -> Any:
+    return nanquantile(a, 0.5, axis, keepdims=keepdims)
+
+
+# --------------------------------------------------------------------------------------------------------- covariance
+
+
+@implements(np.cov)
+def cov(
+    m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None, fweights: Any = None,
+    aweights: Any = None, *, dtype: Any = None,
+) -> Any:  # fmt: skip
+    x = floating(m if dtype is None else np.astype(as_symbol(m), np.dtype(dtype)))
+    if x.ndim > 2:
+        raise ShapeError("m has more than 2 dimensions", expected="a vector or a matrix", got=x.shape,
+                         where=user_source())  # fmt: skip
+    x = np.atleast_2d(x)
+    if not rowvar and np.ndim(m) != 1:
+        x = x.T
+    if y is not None:
+        other = np.atleast_2d(floating(y))
+        if not rowvar and np.ndim(y) != 1:
+            other = other.T
+        x = np.concatenate([x, other], axis=0)
+    less = (0 if bias else 1) if ddof is None else ddof
+    weights = None
+    if fweights is not None:
+        weights = floating(fweights)
+    if aweights is not None:
+        weights = floating(aweights) if weights is None else weights * aweights
+    if weights is None:
+        centred = x - np.mean(x, axis=1, keepdims=True)
+        return np.squeeze(centred @ np.conjugate(centred.T) / float(max(x.shape[1] - less, 0)))
+    total = np.sum(weights)
+    centred = x - np.sum(x * weights, axis=1, keepdims=True) / total
+    if less == 0:
+        freedom = total
+    elif aweights is None:
+        freedom = total - less
+    else:
+        freedom = total - less * np.sum(weights * aweights) / total
+    return np.squeeze((centred * weights) @ np.conjugate(centred.T) / freedom)
+
+
+@implements(np.corrcoef)
+def corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -> Any:
+    covariance = cov(x, y, rowvar, dtype=dtype)
+    if covariance.ndim == 0:
+        return covariance / covariance
+    deviation = np.sqrt(np.real(np.diagonal(covariance)))
+    made = covariance / deviation[:, None] / deviation[None, :]
+    return made if made.dtype.kind == "c" else _within_one(made)
+
+
+def _within_one(made: Any) -> Any:
+    """Rounding may leave the range of a correlation: clipped as in NumPy, with the derivative of what it was."""
+    outside = np.clip(np.abs(made), 1.0, None)
+    from chainrule.ops.structure import stop_gradient
+
+    return made / stop_gradient(outside)
+
+
+# ----------------------------------------------------------------------------------------------------------- counting
+
+
+@implements(np.bincount)
+def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
+    value = np.asarray(x.value) if isinstance(x, Symbol) else np.asarray(x)
+    if value.ndim != 1 or (value.size and value.dtype.kind not in "iub"):
+        raise TraceError(
+            "np.bincount counts a vector of integers", expected="a vector of integers ≥ 0",
+            got=f"shape {value.shape}, {value.dtype}", where=user_source(),
+        )  # fmt: skip
+    size = max(int(minlength), int(value.max()) + 1 if value.size else 0)
+    if weights is None:
+        return np.bincount(value, minlength=minlength)
+    (w,) = together([weights])
+    w = p.cast(w, dtype=np.dtype(float)) if w.dtype != np.float64 else w
+    made = np.zeros_like(w, shape=(size,))
+    np.add.at(made, value, w)
+    return made
