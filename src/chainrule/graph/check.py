@@ -117,6 +117,8 @@ def _check_spec(graph: Graph, index: int, spec: Any) -> None:
 
 
 def _check_attributes(graph: Graph, index: int, line: Line) -> None:
+    if line.attrs and line.op.broadcasts:
+        _refuse(graph, index, f"{line.op.name} takes no attributes", "none", dict(line.attrs))
     names = [name for name, _ in line.attrs]
     if names != sorted(set(names)):
         _refuse(graph, index, "attributes are sorted by name, each once", sorted(set(names)), names)

@@ -398,10 +398,10 @@ class _Reader:
         little = part.newbyteorder("<")
         token = self.peek()
         if token.kind == "bits" and part.kind == "f":
-            raw = bytes.fromhex(self.take("bits")[2:].zfill(2 * part.itemsize))[::-1]
-            if len(raw) != part.itemsize:
-                raise self.error("wrong number of bits", expected=f"{part.itemsize} bytes", got=token.text[:40])
-            return raw
+            digits = self.take("bits")[2:]
+            if len(digits) != 2 * part.itemsize:
+                raise self.error("wrong number of bits", expected=f"{2 * part.itemsize} digits", got=token.text[:40])
+            return bytes.fromhex(digits)[::-1]
         if part.kind == "b":
             word = self.take("word")
             if word not in ("True", "False"):

@@ -28,6 +28,7 @@ import numpy as np
 
 from chainrule.base.arrays import Spec, short_dtype
 from chainrule.graph.graph import Constant, Graph, Line, Source
+from chainrule.ops.expr import CATALOGUE
 
 _NAME = re.compile(r"[^\s(),:\"%][^\s(),:\"]*\Z")
 _COMMENT_COLUMN = 56
@@ -50,7 +51,7 @@ def to_text(graph: Graph, full: bool = False) -> str:
 def line_text(graph: Graph, index: int, full: bool = True) -> str:
     """One line of the graph, without the graphs nested in it.  Works for lines that break the rules, too."""
     line = graph.lines[index]
-    if index < graph.inputs and line.op.name == "input":
+    if index < graph.inputs and line == Line(line.op, (), (), line.spec):
         return f"%{index}: {type_text(line.spec)} = input {_input_name(graph, index, full)}".rstrip()
     return _line(graph, index, full, {}, {})
 
@@ -92,9 +93,9 @@ def _inlined(graph: Graph) -> dict[int, str]:
 
 def _line(graph: Graph, index: int, full: bool, inline: dict[int, str], nested: dict[Graph, int]) -> str:
     line = graph.lines[index]
-    parts = [f"%{index}: {type_text(line.spec)} = {line.op.name}"]
+    parts = [f"%{index}: {type_text(line.spec)} = {getattr(line.op, 'name', line.op)}"]
     parts += [inline.get(a, f"%{a}") for a in line.args]
-    if not full and line.op.name == "constant":
+    if not full and line.op is CATALOGUE["constant"]:
         parts.append(_shortened(line.attrs[0][1].array))
     else:
         parts += [f"{name}={value_text(value, nested)}" for name, value in line.attrs]
@@ -106,7 +107,8 @@ def _line(graph: Graph, index: int, full: bool, inline: dict[int, str], nested: 
 
 def _with_source(text: str, line: Line, full: bool) -> str:
     source = line.source
-    assert isinstance(source, Source)
+    if not isinstance(source, Source):
+        return f"{text} from <{type(source).__name__}>"
     if full:
         return f"{text} from {quoted(source.file)}:{source.line} in {quoted(source.function)}"
     return f"{text:<{_COMMENT_COLUMN}}  # {os.path.basename(source.file)}:{source.line} in {source.function}"
@@ -114,9 +116,9 @@ def _with_source(text: str, line: Line, full: bool) -> str:
 
 def type_text(spec: Any) -> str:
     """``f64[3,2]``, or ``(f64[3], f64[2])`` for a line with several outputs."""
-    if isinstance(spec, Spec):
+    if isinstance(spec, Spec) and isinstance(spec.dtype, np.dtype):
         return str(spec)
-    if not isinstance(spec, tuple):
+    if not isinstance(spec, tuple) or isinstance(spec, Spec):
         return f"<{type(spec).__name__}>"
     return f"({', '.join(type_text(s) for s in spec)}{',' if len(spec) == 1 else ''})"
 
