@@ -3,6 +3,7 @@
 from chainrule.trace import (
     calculus,
     elementwise,
+    fft,
     indexing,
     joining,
     linalg,
@@ -13,6 +14,7 @@ from chainrule.trace import (
     selecting,
     shaping,
     sorting,
+    special,
     statistics,
     ufuncs,
 )
@@ -23,6 +25,7 @@ __all__ = [
     "Symbol",
     "calculus",
     "elementwise",
+    "fft",
     "indexing",
     "joining",
     "linalg",
@@ -33,6 +36,7 @@ __all__ = [
     "selecting",
     "shaping",
     "sorting",
+    "special",
     "statistics",
     "trace_leaves",
     "ufuncs",

@@ -176,7 +176,7 @@ def cond(x: Any, p: Any = None) -> Any:
 
 
 @implements(np.linalg.matrix_rank)
-def matrix_rank(A: Any, tol: Any = None, hermitian: bool = False, *, rtol: Any = None) -> Any:  # noqa: N803 - NumPy's
+def matrix_rank(A: Any, tol: Any = None, hermitian: bool = False, *, rtol: Any = None) -> Any:
     a = floating(A)
     if a.ndim < 2:
         return np.astype(np.any(a != 0), INT)
@@ -199,19 +199,19 @@ def cholesky(a: Any, /, *, upper: bool = False) -> Any:
     return _conjugate_transpose(ops.cholesky(_conjugate_transpose(a))) if upper else ops.cholesky(a)
 
 
-def _reads_upper(UPLO: str) -> bool:  # noqa: N803 - NumPy's
+def _reads_upper(UPLO: str) -> bool:
     if str(UPLO).upper() not in ("L", "U"):
         raise choose("UPLO", UPLO, ("L", "U"), where=user_source())
     return UPLO.upper() == "U"
 
 
 @implements(np.linalg.eigh)
-def eigh(a: Any, UPLO: str = "L") -> Any:  # noqa: N803 - NumPy's
+def eigh(a: Any, UPLO: str = "L") -> Any:
     return _result("EighResult", np.linalg.eigh, np.eye(1))(*ops.eigh(floating(a), upper=_reads_upper(UPLO)))
 
 
 @implements(np.linalg.eigvalsh)
-def eigvalsh(a: Any, UPLO: str = "L") -> Any:  # noqa: N803 - NumPy's
+def eigvalsh(a: Any, UPLO: str = "L") -> Any:
     return ops.eigh(floating(a), upper=_reads_upper(UPLO))[0]
 
 
@@ -308,7 +308,7 @@ def _matrix_norm(x: Any, order: Any, axes: tuple[int, int], keepdims: bool) -> A
 
 
 @implements(np.linalg.norm)
-def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A002 - NumPy's
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
     x = floating(x)
     if axis is None:
         if ord is None or (ord in ("fro", "f") and x.ndim == 2) or (ord == 2 and x.ndim == 1):
@@ -327,13 +327,13 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
 
 
 @implements(np.linalg.vector_norm)
-def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:  # noqa: A002
+def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
     x = floating(x)
     return _vector_norm(x, ord, normalize_axes(axis, x.ndim), bool(keepdims))
 
 
 @implements(np.linalg.matrix_norm)
-def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:  # noqa: A002
+def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
     x = floating(x)
     if x.ndim < 2:
         raise ShapeError("a matrix norm needs matrices", expected="(…, n, m)", got=x.shape, where=user_source())

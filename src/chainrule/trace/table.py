@@ -7,14 +7,20 @@ scalars alike.  A row of ``UFUNCS`` also takes the ufunc's method (``__call__``,
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from chainrule.base.errors import UnsupportedError
 from chainrule.graph.source import user_source
 
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
 ARRAY_FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 UFUNCS: dict[Any, Callable[..., Any]] = {}
+LATE: list[Callable[[Any], Any]] = []
+"""Who to ask for the row of a ufunc that no table has: each gives the row, or None."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,6 +34,39 @@ def implements(*functions: Any) -> Callable[[F], F]:
         return implementation
 
     return enter
+
+
+def ufunc_row(ufunc: Any) -> Any:
+    """The row of a ufunc, or None."""
+    row = UFUNCS.get(ufunc)
+    return row if row is not None else next((row for find in LATE if (row := find(ufunc)) is not None), None)
+
+
+_ARRAY_API = ("logsumexp", "softmax", "log_softmax")
+
+
+def scipy_needs_telling() -> str | None:
+    """What to do about a SciPy function that is just turning a Symbol into an ndarray; None where none is."""
+    name = None
+    frame = sys._getframe(1)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if f"{os.sep}scipy{os.sep}" in file:
+            name = frame.f_code.co_name  # of its frames, the one the user called is the last
+        elif name or not (file.startswith(_PACKAGE) or f"{os.sep}numpy{os.sep}" in file):
+            break
+        frame = frame.f_back  # type: ignore[assignment]
+    if name in _ARRAY_API:
+        return (
+            f"set SCIPY_ARRAY_API=1 in the environment before SciPy is imported, so that scipy.special.{name} looks at "
+            f"what it gets; or use cr.nn.{name}"
+        )
+    if name is not None:
+        return (
+            f"SciPy's {name} takes plain arrays only: write it with NumPy's functions and the ufuncs of scipy.special, "
+            "or give its derivative with cr.custom_vjp"
+        )
+    return None
 
 
 def no_such_function(function: Any, name: str) -> UnsupportedError:
