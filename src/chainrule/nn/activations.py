@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from chainrule.base.errors import choose
-from chainrule.nn._special import erfc, expit
+from chainrule.ops.pointwise import sigmoid as expit
+from chainrule.ops.special import erfc
 from chainrule.ops.structure import stop_gradient
 
 Array = Any
