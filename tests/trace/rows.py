@@ -173,7 +173,7 @@ row("quantile axes", lambda x: np.quantile(x, [[0.1, 0.2]], axis=(0, 2)), T)
 row("quantile traced q", lambda x, q: np.quantile(x, q), V, np.array([0.3, 0.62]))
 row("nanquantile", lambda x: np.nanquantile(np.where(MASK, x, np.nan), [0.2, 0.9], axis=1), M)
 row("nanpercentile", lambda x: np.nanpercentile(np.where(MASK, x, np.nan), 40), M)
-row("median with NaN", lambda x: np.median(np.where(MASK, x, np.nan), axis=0), M)
+row("median with NaN", lambda x: np.isnan(np.median(np.where(MASK, x, np.nan), axis=0)), M, smooth=False)
 row("cov", lambda x: (np.cov(x), np.cov(x, rowvar=False), np.cov(x, bias=True), np.cov(x[0], x[1])), M)
 row("cov weights", lambda x, w: np.cov(x, aweights=w, fweights=[1, 2, 1, 3]), M, u(4))
 row("cov of vector", lambda x: (np.cov(x), np.corrcoef(x)), V)
@@ -199,7 +199,7 @@ row("unique axis", lambda x: np.unique(x[[0, 1, 0]], axis=0), M, values=True)
 row("sets", lambda x: (np.union1d(x, x[:2]), np.intersect1d(x, x[1:]), np.setdiff1d(x, x[:2]), np.setxor1d(x, x[:2])),
     V, values=True)  # fmt: skip
 row("unique_*", lambda x: (*np.unique_all(x), *np.unique_counts(x), *np.unique_inverse(x), np.unique_values(x)), V,
-    smooth=False, values=True)  # fmt: skip
+    values=True)  # fmt: skip
 
 # ----------------------------------------------------------------------------------------------- choosing, taking
 row("where", lambda x, y: (np.where(MASK, x, y), np.where(x > 0, x, 0.0), np.where(MASK, 1.0, y)), M, n(4))
@@ -247,7 +247,7 @@ row("polyval", lambda p, x: np.polyval(p, x), n(4), M)
 row("polynomials", lambda p, q: (np.polyadd(p, q), np.polysub(p, q), np.polymul(p, q), np.polyder(p), np.polyint(p, 2)),
     n(4), n(2))  # fmt: skip
 row("poly", lambda x: np.poly(x), n(3))
-row("polydiv", lambda p, q: np.polydiv(p, q), n(5), u(2))
+row("polydiv", lambda p, q: (np.polydiv(p, q)[0], np.polydiv(p, q)[1][-1:]), n(5), u(2))
 row("apply_along_axis", lambda x: np.apply_along_axis(lambda r: np.cumsum(r) * r[0], 1, x), M)
 row("apply_along_axis to scalar", lambda x: np.apply_along_axis(np.sum, 0, x), T)
 row("apply_over_axes", lambda x: np.apply_over_axes(np.sum, x, [0, 2]), T)

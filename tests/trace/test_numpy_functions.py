@@ -66,8 +66,7 @@ def test_value_in_float32(row: Row) -> None:
 @every
 def test_derivatives(row: Row) -> None:
     if not row.smooth:
-        outputs = cr.trace(row.call)(*row.args).output_specs
-        assert all(spec.dtype.kind in "biu" for spec in outputs)
+        assert all(out.dtype.kind in "biu" for out in by_numpy(row, row.args))
         return
 
     def floats(*args: Any) -> list[Any]:

@@ -15,7 +15,7 @@ from chainrule.base.errors import ShapeError, choose
 from chainrule.graph.source import user_source
 from chainrule.ops import pointwise as p
 from chainrule.trace.joining import cut
-from chainrule.trace.shaping import together
+from chainrule.trace.shaping import promoted, together
 from chainrule.trace.sorting import searchsorted
 from chainrule.trace.statistics import floating
 from chainrule.trace.symbol import as_symbol
@@ -222,7 +222,7 @@ def linspace(
     start: Any, stop: Any, num: Any = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None,
     axis: int = 0, *, device: Any = None,
 ) -> Any:  # fmt: skip
-    first, last = together([start, stop])
+    first, last = promoted([start, stop])
     first, last = np.broadcast_arrays(floating(first), floating(last))
     num = int(num)
     parts = num - 1 if endpoint else num
@@ -243,7 +243,7 @@ def linspace(
 def logspace(
     start: Any, stop: Any, num: Any = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None, axis: int = 0
 ) -> Any:
-    exponents = linspace(*np.broadcast_arrays(as_symbol(start), stop), num=num, endpoint=endpoint, axis=axis)
+    exponents = linspace(*np.broadcast_arrays(*promoted([start, stop])), num=num, endpoint=endpoint, axis=axis)
     bases = np.expand_dims(as_symbol(base), axis) if np.ndim(base) else base
     made = np.power(bases, exponents)
     return made if dtype is None else np.astype(made, np.dtype(dtype))

@@ -17,7 +17,7 @@ from chainrule.graph.source import user_source
 from chainrule.ops import pointwise as p
 from chainrule.ops.expr import Expr
 from chainrule.trace.reductions import given, truth
-from chainrule.trace.shaping import together
+from chainrule.trace.shaping import promoted, together
 from chainrule.trace.symbol import Symbol, as_symbol
 from chainrule.trace.table import implements
 
@@ -75,18 +75,11 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
             got=len(choicelist), where=user_source(),
         )  # fmt: skip
     weak = all(isinstance(v, (int, float, complex)) and not isinstance(v, bool) for v in (*choicelist, default))
-    values = together([*choicelist, default]) if weak else _promoted([*choicelist, default])
+    values = together([*choicelist, default]) if weak else promoted([*choicelist, default])
     made = values[-1]
     for condition, value in zip(list(condlist)[::-1], values[-2::-1], strict=True):
         made = where(condition, value, made)
     return made
-
-
-def _promoted(values: list[Any]) -> list[Any]:
-    """Values in the dtype NumPy promotes them to, Python scalars being weak."""
-    values = [as_symbol(v) if isinstance(v, (list, tuple)) else v for v in values]
-    dtype = np.result_type(*[v.dtype if isinstance(v, Expr) else v for v in values])
-    return together(values, dtype)
 
 
 @implements(np.piecewise)
@@ -118,7 +111,7 @@ def _piece(function: Any, x: Any, args: Any, kw: Any) -> Any:
 @implements(np.choose)
 def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
     index = as_symbol(a)
-    options = np.broadcast_arrays(*_promoted(list(choices)), np.zeros(index.shape))[:-1]
+    options = np.broadcast_arrays(*promoted(list(choices)), np.zeros(index.shape))[:-1]
     index = _moded(np.broadcast_to(index, options[0].shape), len(options), mode)
     return take_along_axis(np.stack(options), index[None], 0)[0]
 

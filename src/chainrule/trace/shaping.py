@@ -326,6 +326,12 @@ def together(arrays: Sequence[Any], dtype: Any = None) -> list[Any]:
     return [s if s.dtype == wanted else pointwise.cast(s, dtype=wanted) for s in symbols]
 
 
+def promoted(values: Sequence[Any]) -> list[Any]:
+    """Values as Symbols of the dtype NumPy promotes them to, Python's numbers being weak."""
+    values = [as_symbol(v) if isinstance(v, (list, tuple)) else v for v in values]
+    return together(values, np.result_type(*[v.dtype if isinstance(v, Expr) else v for v in values]))
+
+
 @implements(np.concatenate)
 def concatenate(arrays: Any, /, axis: Any = 0, *, dtype: Any = None, casting: Any = None) -> Any:
     parts = together(arrays, dtype)

@@ -77,15 +77,21 @@ def _positions(n: int, q: Any, method: str) -> Any:
     return p.cast(q, dtype=np.dtype(float)) * float(n - 1)
 
 
-def _mixture(ordered: Any, position: Any, axis: int) -> Any:
-    """Between neighbours of the sorted elements: the mixture at each of the (flat) positions, along ``axis``."""
+_DISCRETE = ("inverted_cdf", "closest_observation", "lower", "higher", "nearest")
+
+
+def _mixture(ordered: Any, position: Any, axis: int, dtype: Any) -> Any:
+    """Between neighbours of the sorted elements: the mixture at each of the (flat) positions, along ``axis``.
+
+    The share of each neighbour is computed in ``dtype``.
+    """
     low = np.floor(position)
     part = position - low
     low = np.astype(low, np.dtype(np.int64))
     high = np.minimum(low + 1, ordered.shape[axis] - 1)
     below, above = np.take(ordered, low, axis), np.take(ordered, high, axis)
     part = as_symbol(part)
-    part = np.astype(part, below.dtype) if below.dtype.kind == "f" else part
+    part = np.astype(part, dtype)
     return below + p.where(p.equal(part, 0), 0.0, (above - below) * part)
 
 
@@ -102,10 +108,19 @@ def quantile(
     if n == 0:
         raise ShapeError("the quantile of no elements", expected="size 1 or more", got=x.shape, where=user_source())
     ordered = np.sort(flat, axis=-1)
+    dtype = _share_dtype(x, q, method)
     q = q if isinstance(q, Expr) else np.asarray(q)
-    made = _mixture(ordered, _positions(n, np.ravel(q), method), -1)
+    made = _mixture(ordered, _positions(n, np.ravel(q), method), -1, dtype)
     made = p.where(p.isnan(ordered[..., -1:]), np.nan, made)
     return _arranged(made, q, flat, shape, keepdims)
+
+
+def _share_dtype(x: Any, q: Any, method: str) -> Any:
+    """The dtype of the mixture: Python's numbers as ``q``, and methods that choose, do not widen that of ``x``."""
+    real = np.dtype(np.float32) if x.dtype.itemsize == (4 if x.dtype.kind == "f" else 8) else np.dtype(float)
+    if isinstance(q, (int, float)) or method in _DISCRETE:
+        return real
+    return np.result_type(real, q.dtype if isinstance(q, Expr) else np.asarray(q).dtype)
 
 
 def _arranged(made: Any, q: Any, flat: Any, shape: Any, keepdims: Any) -> Any:
@@ -145,12 +160,14 @@ def nanquantile(
     filled, kept = numbers(flat, True, np.inf)
     ordered = np.sort(filled, axis=-1)
     many = np.sum(kept, axis=-1, keepdims=True)
+    dtype = _share_dtype(x, q, method)
     q = q if isinstance(q, Expr) else np.asarray(q)
     position = np.ravel(q) * np.maximum(many - 1, 0)
     low = np.astype(np.floor(position), np.dtype(np.int64))
     high = np.minimum(low + 1, np.maximum(many - 1, 0))
     below, above = np.take_along_axis(ordered, low, -1), np.take_along_axis(ordered, high, -1)
-    part = np.astype(position - np.floor(position), x.dtype)
+    part = position - np.floor(position)
+    part = np.astype(part, dtype)
     made = below + p.where(p.equal(part, 0), 0.0, (above - below) * part)
     made = p.where(p.equal(many, 0), np.nan, made)
     return _arranged(made, q, flat, shape, keepdims)
@@ -175,12 +192,18 @@ def nanmedian(
 # --------------------------------------------------------------------------------------------------------- covariance
 
 
+def _double(a: Any) -> Any:
+    """``a`` in float64 or complex128, in which NumPy computes covariances."""
+    x = as_symbol(a)
+    return np.astype(x, np.dtype(complex if x.dtype.kind == "c" else float))
+
+
 @implements(np.cov)
 def cov(
     m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None, fweights: Any = None,
     aweights: Any = None, *, dtype: Any = None,
 ) -> Any:  # fmt: skip
-    x = floating(m if dtype is None else np.astype(as_symbol(m), np.dtype(dtype)))
+    x = _double(m) if dtype is None else np.astype(as_symbol(m), np.dtype(dtype))
     if x.ndim > 2:
         raise ShapeError("m has more than 2 dimensions", expected="a vector or a matrix", got=x.shape,
                          where=user_source())  # fmt: skip
@@ -188,16 +211,16 @@ def cov(
     if not rowvar and np.ndim(m) != 1:
         x = x.T
     if y is not None:
-        other = np.atleast_2d(floating(y))
+        other = np.atleast_2d(_double(y))
         if not rowvar and np.ndim(y) != 1:
             other = other.T
         x = np.concatenate([x, other], axis=0)
     less = (0 if bias else 1) if ddof is None else ddof
     weights = None
     if fweights is not None:
-        weights = floating(fweights)
+        weights = _double(fweights)
     if aweights is not None:
-        weights = floating(aweights) if weights is None else weights * aweights
+        weights = _double(aweights) if weights is None else weights * aweights
     if weights is None:
         centred = x - np.mean(x, axis=1, keepdims=True)
         return np.squeeze(centred @ np.conjugate(centred.T) / float(max(x.shape[1] - less, 0)))

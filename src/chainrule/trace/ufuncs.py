@@ -57,7 +57,7 @@ def register(ufunc: np.ufunc, call: Callable[..., Any]) -> None:
         if method == "at":
             return at(ufunc, call, *inputs)
         if method == "reduceat":
-            return _reduceat(ufunc, *inputs, **options)
+            return _reduceat(ufunc, call, *inputs, **options)
         raise refuse(f"the ufunc {ufunc.__name__}", "method", method, "use another form")
 
     UFUNCS[ufunc] = row
@@ -192,13 +192,13 @@ def _rounds(places: Any) -> list[Any]:
     return [np.flatnonzero(rank == i) for i in range(int(rank.max(initial=-1)) + 1)]
 
 
-def _reduceat(ufunc: np.ufunc, x: Any, indices: Any, axis: int = 0, dtype: Any = None) -> Any:
+def _reduceat(ufunc: np.ufunc, call: Any, x: Any, indices: Any, axis: int = 0, dtype: Any = None) -> Any:
     x = np.moveaxis(as_symbol(x) if dtype is None else np.astype(as_symbol(x), np.dtype(dtype)), axis, 0)
     starts = [int(i) for i in indices]
     pieces = []
     for start, stop in zip(starts, [*starts[1:], x.shape[0]], strict=True):
         piece = x[start:stop] if start < stop else x[start : start + 1]
-        pieces.append(_reduce(ufunc, UFUNCS[ufunc], piece, axis=0))
+        pieces.append(_reduce(ufunc, call, piece, axis=0))
     return np.moveaxis(np.stack(pieces), 0, axis)
 
 
