@@ -319,6 +319,8 @@ class Symbol(Expr):
         return read(self, key)
 
     def __setitem__(self, key: Any, value: Any) -> None:
+        if self.builder.closed:
+            raise self.builder.leak_error()
         from chainrule.trace.indexing import write
 
         write(self, key, value)
