@@ -50,7 +50,8 @@ def _ratio(tables: tuple[Sequence[float], Sequence[float]], x: Array) -> Array:
     for a, b in zip(tables[0][1:], tables[1][1:], strict=True):
         above = above * x + a
         below = below * x + b
-    return above / below
+    result: Array = above / below
+    return result
 
 
 def _near(x: Array) -> Array:
@@ -59,7 +60,8 @@ def _near(x: Array) -> Array:
     total = np.full_like(x, _NEAR[0])
     for a in _NEAR[1:]:
         total = total * square + a
-    return x + x * total  # rounding touches the small part only
+    result: Array = x + x * total  # rounding touches the small part only
+    return result
 
 
 def _scaled(x: Array) -> Array:
@@ -77,7 +79,8 @@ def _gauss(x: Array, sign: float) -> Array:
     """e^(sign·x²), to full precision."""
     whole = np.trunc(x * 16) / 16
     rest = (x - whole) * (x + whole)
-    return np.exp(sign * whole * whole) * np.exp(sign * rest)
+    result: Array = np.exp(sign * whole * whole) * np.exp(sign * rest)
+    return result
 
 
 def _split(bound: float, inner: Callable[[Array], Array], outer: Callable[[Array], Array]) -> Callable[[Any], Any]:
@@ -100,11 +103,13 @@ def _split(bound: float, inner: Callable[[Array], Array], outer: Callable[[Array
 def _tail(size: Array) -> Array:
     """erfc for x ≥ 0.46875; 0 from where it underflows."""
     beyond = np.minimum(size, 30.0)
-    return _gauss(beyond, -1.0) * _scaled(beyond)
+    result: Array = _gauss(beyond, -1.0) * _scaled(beyond)
+    return result
 
 
 def _outer_erf(x: Array) -> Array:
-    return np.copysign(1 - _tail(np.abs(x)), x)
+    result: Array = np.copysign(1 - _tail(np.abs(x)), x)
+    return result
 
 
 def _outer_erfc(x: Array) -> Array:

@@ -43,7 +43,7 @@ def _fft_rule(x: Spec, axis: int, inverse: bool, norm: str) -> Spec:
     return Spec(x.shape, complex_dtype(x.dtype))
 
 
-fft = Linear(
+fft: Linear = Linear(
     "fft",
     lambda x, axis, inverse, norm: (np.fft.ifft if inverse else np.fft.fft)(x, axis=axis, norm=norm),
     transpose=lambda ct, position, args, axis, inverse, norm: fft(ct, axis=axis, inverse=inverse, norm=norm),
@@ -78,7 +78,7 @@ def _rfft_transpose(ct: Expr, position: int, args: Sequence[Expr], axis: int, no
     return result
 
 
-rfft = Linear(
+rfft: Linear = Linear(
     "rfft",
     lambda x, axis, norm: np.fft.rfft(x, axis=axis, norm=norm),
     transpose=_rfft_transpose,
@@ -101,7 +101,7 @@ def _irfft_transpose(ct: Expr, position: int, args: Sequence[Expr], axis: int, n
     return result
 
 
-irfft = Linear(
+irfft: Linear = Linear(
     "irfft",
     lambda x, axis, n, norm: np.fft.irfft(x, n, axis=axis, norm=norm),
     transpose=_irfft_transpose,

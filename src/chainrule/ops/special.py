@@ -83,7 +83,8 @@ erfcx: Pointwise = _one(
     "takes the complementary error function, scaled up to where it does not vanish", (-1.5, 3.0),
 )  # fmt: skip
 erfinv: Pointwise = _one("erfinv", _scipy("erfinv"), lambda y, x: _HALF_ROOT_PI * exp(y * y),
-                         r"\operatorname{erf}^{-1} #0", "finds the number with this error function", (-0.8, 0.8))  # fmt: skip
+                         r"\operatorname{erf}^{-1} #0", "finds the number with this error function", (-0.8, 0.8),
+)  # fmt: skip
 erfcinv: Pointwise = _one("erfcinv", _scipy("erfcinv"), lambda y, x: -_HALF_ROOT_PI * exp(y * y),
                           r"\operatorname{erfc}^{-1} #0", "finds the number with this complementary error function",
                           (0.2, 1.8))  # fmt: skip
@@ -141,9 +142,11 @@ betaln: Pointwise = _two(
     (0.4, 3.0), (0.4, 3.0),
 )  # fmt: skip
 gammainc: Pointwise = _two("gammainc", _scipy("gammainc"), _SHAPE, lambda y, a, x: _d_gammainc(x, a), r"P(#0, #1)",
-                           "takes the part of the gamma function's integral up to here", (1.5, 3.0), (0.4, 4.0))  # fmt: skip
+                           "takes the part of the gamma function's integral up to here", (1.5, 3.0), (0.4, 4.0),
+)  # fmt: skip
 gammaincc: Pointwise = _two("gammaincc", _scipy("gammaincc"), _SHAPE, lambda y, a, x: -_d_gammainc(x, a), r"Q(#0, #1)",
-                            "takes the part of the gamma function's integral from here", (1.5, 3.0), (0.4, 4.0))  # fmt: skip
+                            "takes the part of the gamma function's integral from here", (1.5, 3.0), (0.4, 4.0),
+)  # fmt: skip
 zeta: Pointwise = _two("zeta", _scipy("zeta"), _ORDER, lambda y, s, q: -s * zeta(s + 1, q), r"\zeta(#0, #1)",
                        "takes Hurwitz's zeta function", (2.0, 3.0), (0.5, 3.0))  # fmt: skip
 
@@ -215,10 +218,12 @@ iv: Pointwise = _two("iv", _ordered("iv", {0.0: "i0", 1.0: "i1"}), _ORDER,
                      "takes the modified Bessel function of the first kind", (1.0, 1.0), (0.3, 3.0))  # fmt: skip
 ive: Pointwise = _two("ive", _ordered("ive", {0.0: "i0e", 1.0: "i1e"}), _ORDER,
                       lambda y, n, x: (ive(n - 1, x) + ive(n + 1, x)) * 0.5 - sign(x) * y, r"e^{-|#1|} I_{#0}(#1)",
-                      "takes the modified Bessel function of the first kind, scaled", (1.0, 1.0), (0.3, 3.0))  # fmt: skip
+                      "takes the modified Bessel function of the first kind, scaled", (1.0, 1.0), (0.3, 3.0),
+)  # fmt: skip
 kv: Pointwise = _two("kv", _ordered("kv", {0.0: "k0", 1.0: "k1"}), _ORDER,
                      lambda y, n, x: (kv(n - 1, x) + kv(n + 1, x)) * -0.5, r"K_{#0}(#1)",
                      "takes the modified Bessel function of the second kind", (1.0, 1.0), (0.8, 3.0))  # fmt: skip
 kve: Pointwise = _two("kve", _ordered("kve", {0.0: "k0e", 1.0: "k1e"}), _ORDER,
                       lambda y, n, x: y - (kve(n - 1, x) + kve(n + 1, x)) * 0.5, r"e^{#1} K_{#0}(#1)",
-                      "takes the modified Bessel function of the second kind, scaled", (1.0, 1.0), (0.8, 3.0))  # fmt: skip
+                      "takes the modified Bessel function of the second kind, scaled", (1.0, 1.0), (0.8, 3.0),
+)  # fmt: skip

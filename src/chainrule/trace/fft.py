@@ -102,12 +102,13 @@ def _plan(x: Any, s: Any, axes: Any) -> tuple[list[int | None], list[int]]:
     """The size and the axis of each transform, by NumPy's rules; sizes are None where they are the array's own."""
     if axes is None:
         axes = range(x.ndim) if s is None else range(-len(s), 0)
-    axes = [normalize_axis(a, x.ndim) for a in axes]
-    sizes = [None] * len(axes) if s is None else [None if n is None or n == -1 else int(n) for n in s]
-    if len(sizes) != len(axes) or not axes:
-        raise ShapeError("s and axes must be of one length, and name an axis", expected=f"{len(axes)} sizes", got=s,
+    along = [normalize_axis(a, x.ndim) for a in axes]
+    given = [None] * len(along) if s is None else s
+    sizes = [None if n is None or n == -1 else int(n) for n in given]
+    if len(sizes) != len(along) or not along:
+        raise ShapeError("s and axes must be of one length, and name an axis", expected=f"{len(along)} sizes", got=s,
                          where=user_source())  # fmt: skip
-    return sizes, axes
+    return sizes, along
 
 
 def _in_turn(a: Any, s: Any, axes: Any, norm: Any, transform: Callable[..., Any]) -> Any:

@@ -17,8 +17,8 @@ import numpy as np
 from chainrule.base.arrays import INT, normalize_axes, normalize_axis, real_dtype
 from chainrule.base.errors import ShapeError, choose
 from chainrule.graph.source import user_source
+from chainrule.ops import factor, pointwise, record
 from chainrule.ops import linalg as ops
-from chainrule.ops import pointwise, record
 from chainrule.trace.shaping import together
 from chainrule.trace.symbol import as_symbol
 from chainrule.trace.table import implements, refuse
@@ -78,7 +78,8 @@ def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
     size = math.prod(shape)
     if a.size != size**2:
         raise ShapeError(
-            "tensorsolve needs as many equations as unknowns", expected="prod(a.shape[:b.ndim]) == prod(a.shape[b.ndim:])",
+            "tensorsolve needs as many equations as unknowns",
+            expected="prod(a.shape[:b.ndim]) == prod(a.shape[b.ndim:])",
             got=f"{a.shape} with b.ndim = {b.ndim}", where=user_source(),
         )  # fmt: skip
     return np.reshape(solve(np.reshape(a, (size, size)), np.ravel(b)), shape)
@@ -131,13 +132,14 @@ def matrix_power(a: Any, n: Any) -> Any:
         a, n = inv(a), -n
     if n == 0:
         return _identity(a)
-    result, square = None, a
+    result: Any = None
+    square = a
     while n:
         if n & 1:
             result = square if result is None else np.matmul(result, square)
         n >>= 1
         square = np.matmul(square, square) if n else square
-    return result.copy() if result is a else result  # type: ignore[union-attr]
+    return result.copy() if result is a else result
 
 
 # -------------------------------------------------------------------------------------------------- numbers of matrices
@@ -179,7 +181,7 @@ def cond(x: Any, p: Any = None) -> Any:
 def matrix_rank(A: Any, tol: Any = None, hermitian: bool = False, *, rtol: Any = None) -> Any:
     a = floating(A)
     if a.ndim < 2:
-        return np.astype(np.any(a != 0), INT)
+        return pointwise.cast(np.any(a != 0), dtype=INT)
     values = svdvals(a) if not hermitian else np.abs(eigvalsh(a))
     if tol is None:
         relative = max(a.shape[-2:]) * float(np.finfo(a.dtype).eps) if rtol is None else rtol
@@ -196,7 +198,7 @@ def matrix_rank(A: Any, tol: Any = None, hermitian: bool = False, *, rtol: Any =
 @implements(np.linalg.cholesky)
 def cholesky(a: Any, /, *, upper: bool = False) -> Any:
     a = floating(a)
-    return _conjugate_transpose(ops.cholesky(_conjugate_transpose(a))) if upper else ops.cholesky(a)
+    return _conjugate_transpose(factor.cholesky(_conjugate_transpose(a))) if upper else factor.cholesky(a)
 
 
 def _reads_upper(UPLO: str) -> bool:
@@ -207,22 +209,22 @@ def _reads_upper(UPLO: str) -> bool:
 
 @implements(np.linalg.eigh)
 def eigh(a: Any, UPLO: str = "L") -> Any:
-    return _result("EighResult", np.linalg.eigh, np.eye(1))(*ops.eigh(floating(a), upper=_reads_upper(UPLO)))
+    return _result("EighResult", np.linalg.eigh, np.eye(1))(*factor.eigh(floating(a), upper=_reads_upper(UPLO)))
 
 
 @implements(np.linalg.eigvalsh)
 def eigvalsh(a: Any, UPLO: str = "L") -> Any:
-    return ops.eigh(floating(a), upper=_reads_upper(UPLO))[0]
+    return factor.eigh(floating(a), upper=_reads_upper(UPLO))[0]
 
 
 @implements(np.linalg.eig)
 def eig(a: Any) -> Any:
-    return _result("EigResult", np.linalg.eig, np.eye(1))(*ops.eig(floating(a)))
+    return _result("EigResult", np.linalg.eig, np.eye(1))(*factor.eig(floating(a)))
 
 
 @implements(np.linalg.eigvals)
 def eigvals(a: Any) -> Any:
-    return ops.eig(floating(a))[0]
+    return factor.eig(floating(a))[0]
 
 
 @implements(np.linalg.qr)
@@ -233,7 +235,7 @@ def qr(a: Any, mode: str = "reduced") -> Any:
     if mode not in ("reduced", "complete", "r"):
         raise choose("mode", mode, ("reduced", "complete", "r"), where=user_source())
     # A square or wide matrix has no columns to complete.
-    q, r = ops.qr(a, full=mode == "complete" and a.ndim > 1 and a.shape[-2] > a.shape[-1])
+    q, r = factor.qr(a, full=mode == "complete" and a.ndim > 1 and a.shape[-2] > a.shape[-1])
     return r if mode == "r" else _result("QRResult", np.linalg.qr, np.eye(1))(q, r)
 
 
@@ -244,17 +246,17 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: 
         return svdvals(a) if not hermitian else np.flip(np.sort(np.abs(eigvalsh(a)), axis=-1), -1)
     result = _result("SVDResult", np.linalg.svd, np.eye(1))
     if hermitian:
-        w, v = ops.eigh(a, upper=False)
+        w, v = factor.eigh(a, upper=False)
         order = np.flip(np.argsort(np.abs(w), axis=-1), -1)
         w, v = np.take_along_axis(w, order, -1), np.take_along_axis(v, np.expand_dims(order, -2), -1)
         return result(v, np.abs(w), _conjugate_transpose(v * np.expand_dims(np.sign(w), -2)))
     square = a.ndim > 1 and a.shape[-1] == a.shape[-2]
-    return result(*ops.svd(a, full=bool(full_matrices) and not square))
+    return result(*factor.svd(a, full=bool(full_matrices) and not square))
 
 
 @implements(np.linalg.svdvals)
 def svdvals(x: Any, /) -> Any:
-    return ops.svd(floating(x), full=False)[1]
+    return factor.svd(floating(x), full=False)[1]
 
 
 # --------------------------------------------------------------------------------------------------------------- norms
@@ -319,7 +321,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     if len(axes) == 1:
         return _vector_norm(x, ord, axes, bool(keepdims))
     if len(axes) == 2:
-        return _matrix_norm(x, ord, axes, bool(keepdims))  # type: ignore[arg-type]
+        return _matrix_norm(x, ord, axes, bool(keepdims))
     raise ShapeError(
         "this norm is for vectors and matrices", expected="one axis or two", got=f"axis={axis} of shape {x.shape}",
         where=user_source(), fix="name one axis or two, or use np.linalg.vector_norm",
@@ -368,4 +370,5 @@ def matrix_diagonal(x: Any) -> Any:
         flat = record.reshape(base, (*shape[:-2], n * n))
         return record.reshape(record.op("update")(flat, new, key=key), shape)
 
-    return ops.diagonal(x)._as_view(x, ops.diagonal, write)
+    made: Any = ops.diagonal(x)
+    return made._as_view(x, ops.diagonal, write)

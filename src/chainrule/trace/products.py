@@ -215,8 +215,10 @@ def _path(parts: Sequence[Any], terms: Sequence[Labels], result: Labels, optimiz
     if isinstance(optimize, (list, tuple)) and optimize and optimize[0] == "einsum_path":
         return list(optimize[1:])
     strategy = "greedy" if isinstance(optimize, bool) else optimize  # by default too: never all at once
-    shapes = [n for x, t in zip(parts, terms, strict=True) for n in (np.broadcast_to(np.empty(()), x.shape), list(t))]
-    return list(np.einsum_path(*shapes, list(result), optimize=strategy)[0][1:])
+    described: list[Any] = []
+    for x, t in zip(parts, terms, strict=True):
+        described += [np.broadcast_to(np.empty(()), x.shape), list(t)]
+    return list(np.einsum_path(*described, list(result), optimize=strategy)[0][1:])
 
 
 def _broken(problem: str, expected: object, got: object) -> ShapeError:
