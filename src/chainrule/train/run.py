@@ -14,6 +14,7 @@ Does not do: anything a user's own script would: see ``fit``.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -169,23 +170,24 @@ def _run(
     loss, forward, metric, measure = task_functions(splits.train.task, outputs, scale)
     rate = config.make_schedule(data.batch_count(len(splits.train), config.batch_size))
     log = _MetricsFile(folder / "metrics.csv")
-    result = fit(
-        model,
-        loss if config.dropout else _without_key(loss),
-        splits,
-        optimizer=config.make_optimizer(rate),
-        learning_rate=rate,
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        rng=config.seed,
-        metrics={metric: measure},
-        forward=forward,
-        early_stopping=EarlyStopping(config.patience) if config.patience else None,
-        callbacks=(log.append, *callbacks),
-        checkpoint=folder / "checkpoints",
-        resume=True,
-        progress=not quiet,
-    )
+    with one_blas_thread():
+        result = fit(
+            model,
+            loss if config.dropout else _without_key(loss),
+            splits,
+            optimizer=config.make_optimizer(rate),
+            learning_rate=rate,
+            epochs=config.epochs,
+            batch_size=config.batch_size,
+            rng=config.seed,
+            metrics={metric: measure},
+            forward=forward,
+            early_stopping=EarlyStopping(config.patience) if config.patience else None,
+            callbacks=(log.append, *callbacks),
+            checkpoint=folder / "checkpoints",
+            resume=True,
+            progress=not quiet,
+        )
     log.rewrite(result.history)
     trained: nn.MLP = result.model
     evaluated = _evaluate(trained, loss, forward, {metric: measure}, splits)
@@ -195,6 +197,21 @@ def _run(
     write_atomic(folder / "report.html", render(_report(config, splits, trained, result, metric, evaluated, summary)))
     write_atomic(folder / "summary.json", json.dumps(summary, indent=1))
     return RunResult(trained, result, summary, folder)
+
+
+def one_blas_thread() -> contextlib.AbstractContextManager[object]:
+    """A context in which NumPy's matrix products use one thread.
+
+    The order in which a product is summed depends on the number of threads, and with it the last bits of every
+    weight: a run must not end elsewhere because it was resumed on fewer cores.  The products of these networks are
+    too small to gain from more.
+    """
+    try:
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has no types
+    except ImportError:  # comes with scikit-learn; without it the promise holds for a fixed number of threads
+        return contextlib.nullcontext()
+    limits: contextlib.AbstractContextManager[object] = threadpool_limits(limits=1, user_api="blas")
+    return limits
 
 
 def _without_key(loss: Any) -> Any:
