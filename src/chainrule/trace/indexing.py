@@ -134,6 +134,8 @@ def _checked(i: int, size: int, axis: int) -> int:
 
 def _triple(part: slice, size: int) -> tuple[int, int | None, int]:
     start, stop, step = part.indices(size)
+    if not len(range(start, stop, step)):
+        return 0, 0, 1
     return start, (None if stop < 0 else stop), step
 
 

@@ -189,6 +189,14 @@ class Symbol(Expr):
     def _number(self, what: str, convert: Any) -> Any:
         if self.builder.carries_gradient(self.index):
             self._lossy(what)
+        if self.dtype.kind in "biu" and not self.has_value:
+            raise TraceError(
+                f"{what} needs the value of a Symbol that has none",
+                expected="NumPy functions that keep tracing: under jit, vmap and inside loops there are no values",
+                got=f"a Symbol {self.spec}",
+                where=user_source(),
+                fix="np.take(array, i, axis=0) indexes a plain array by a Symbol; sizes must be plain integers",
+            )
         return convert(self.value)
 
     def __float__(self) -> float:
