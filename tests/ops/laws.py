@@ -6,7 +6,8 @@ A check raises AssertionError with both numbers.  Pairings of complex numbers ar
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -85,6 +86,7 @@ def slope(graph: Graph, args: Sequence[Any], wrt: Sequence[int], direction: Sequ
 
 Modes = tuple[str, ...]
 BOTH: Modes = ("rev", "fwd")
+Tangent = Callable[[int, Any], Any] | None
 
 
 def derivative(graph: Graph, wrt: tuple[int, ...], mode: str) -> tuple[Graph, list[Spec]]:
@@ -96,11 +98,14 @@ def derivative(graph: Graph, wrt: tuple[int, ...], mode: str) -> tuple[Graph, li
 
 
 def check_derivatives(
-    graph: Graph, args: Sequence[Any], wrt: tuple[int, ...], seed: int, loose: float = 1.0, modes: Modes = BOTH
+    graph: Graph, args: Sequence[Any], wrt: tuple[int, ...], seed: int, loose: float = 1.0, modes: Modes = BOTH,
+    tangent: Tangent = None,
 ) -> None:
     """Forward mode gives the difference quotient; reverse mode is its transpose."""
     rng = np.random.default_rng(seed)
     direction = [draw(graph.input_specs[i], rng) for i in wrt]
+    if tangent is not None:
+        direction = [tangent(i, d) for i, d in zip(wrt, direction, strict=True)]
     seeds = seeds_of(graph)
     outputs = len(graph.outputs)
     measured = slope(graph, args, wrt, direction)
@@ -124,14 +129,22 @@ def check_derivatives(
 
 
 def check_second_order(
-    graph: Graph, args: Sequence[Any], wrt: tuple[int, ...], seed: int, loose: float = 1.0, modes: Modes = BOTH
+    graph: Graph, args: Sequence[Any], wrt: tuple[int, ...], seed: int, loose: float = 1.0, modes: Modes = BOTH,
+    tangent: Tangent = None,
 ) -> None:
     """The graphs of both modes, as functions of arguments and of cotangents or tangents, keep the same law."""
     for mode in modes:
         whole, extra = derivative(graph, wrt, mode)
         rng = np.random.default_rng(seed)
         given = [*args, *(draw(spec, rng) for spec in extra)]
-        check_derivatives(whole, given, wrt + tuple(range(graph.inputs, whole.inputs)), seed + 1, 10 * loose, modes)
+        moving = wrt + tuple(range(graph.inputs, whole.inputs))
+        inner = None if tangent is None else partial(_only, tangent, graph.inputs)
+        check_derivatives(whole, given, moving, seed + 1, 10 * loose, modes, inner)
+
+
+def _only(tangent: Callable[[int, Any], Any], inputs: int, position: int, x: Any) -> Any:
+    """The rule for directions, for the arguments of the op itself."""
+    return tangent(position, x) if position < inputs else x
 
 
 def member(x: Any, k: int) -> Any:

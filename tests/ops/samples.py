@@ -29,7 +29,8 @@ class Sample:
     """Arguments (float64 where they are floats), attributes, and what is expected of the result.
 
     ``float32=False`` for rows whose attributes fix the dtype (nested graphs); ``modes`` for ops that state that they
-    have one mode of differentiation only.  ``loose`` scales the tolerances of the derivatives.
+    have one mode of differentiation only; ``tangent(position, x)`` for ops that take some directions only (symmetric
+    matrices), turns ``x`` into one of these.  ``loose`` scales the tolerances of the derivatives.
     """
 
     args: tuple[Any, ...]
@@ -38,6 +39,7 @@ class Sample:
     holds: Callable[..., bool] | None = None
     float32: bool = True
     modes: tuple[str, ...] = ("rev", "fwd")
+    tangent: Callable[[int, Any], Any] | None = None
     loose: float = 1.0
 
 
@@ -93,6 +95,11 @@ def rng_for(name: str) -> np.random.Generator:
     return np.random.default_rng(zlib.crc32(name.encode()))
 
 
+def reference(op: Pointwise) -> Callable[..., Any]:
+    """What the op is compared with: a formula given for it, or else the ufunc of its record."""
+    return _REFERENCE.get(op.name, op.ufunc)
+
+
 def inside(op: Pointwise, position: int, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
     """Numbers in the op's domain for the argument at ``position``, at least 0.05 away from its kinks."""
     low, high = op.domain[position] if position < len(op.domain) else op.domain[0]
@@ -118,7 +125,6 @@ def result_kind(op: Pointwise, dtype: str) -> str:
 def pointwise_samples(op: Pointwise) -> list[Sample]:
     """Rows for a pointwise op: its domain, in every broadcasting of shapes; complex where it has complex loops."""
     rng = rng_for(op.name)
-    reference = _REFERENCE.get(op.name, op.ufunc)
     rows = []
     for shapes in _SHAPES[op.ufunc.nin]:
         if takes(op, "f8"):
@@ -127,13 +133,13 @@ def pointwise_samples(op: Pointwise) -> list[Sample]:
                 args = (args[0], args[1] + 0.07 * (np.abs(np.subtract(*args)).min() < 0.02))
         else:
             args = tuple(rng.integers(0, 5, size=shape) for shape in shapes)
-        rows.append(Sample(args, value=reference, loose=op.tolerance))
+        rows.append(Sample(args, value=reference(op), loose=op.tolerance))
     if result_kind(op, "c16") == "c" and op.name not in _ORDERED and op.undifferentiable(0, {}) is None:
         for shapes in _SHAPES[op.ufunc.nin][:3]:
             args = tuple(
                 inside(op, i, shape, rng) + 1j * rng.uniform(0.1, 0.4, size=shape) for i, shape in enumerate(shapes)
             )
-            rows.append(Sample(args, value=reference, loose=op.tolerance))
+            rows.append(Sample(args, value=reference(op), loose=op.tolerance))
     return rows
 
 
