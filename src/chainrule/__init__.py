@@ -1,5 +1,10 @@
-"""Backpropagation through plain NumPy code that shows its work."""
+"""Backpropagation through plain NumPy code that shows its work.
 
+``import chainrule as cr``: the transforms stand here; networks, optimizers, data, random keys and training in
+``cr.nn``, ``cr.optim``, ``cr.data``, ``cr.random`` and ``cr.train``.
+"""
+
+from chainrule import data, nn, optim, random, train
 from chainrule.api import (
     grad,
     hessian,
@@ -24,6 +29,7 @@ __all__ = [
     "checkpoint",
     "cond",
     "custom_vjp",
+    "data",
     "fori_loop",
     "grad",
     "hessian",
@@ -31,11 +37,27 @@ __all__ = [
     "jacobian",
     "jit",
     "jvp",
+    "nn",
+    "optim",
+    "random",
     "scan",
     "stop_gradient",
     "trace",
+    "train",
     "value_and_grad",
     "vjp",
     "vmap",
     "while_loop",
 ]
+
+_FOLDERS = ("data", "nn", "optim", "random", "train")
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _FOLDERS:
+        return importlib.import_module(f"chainrule.{name}")
+    raise AttributeError(f"module 'chainrule' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_FOLDERS])
