@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import doctest
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,14 @@ def test_it_learns() -> None:
     assert len(result.history) == 25
     assert result.steps == 250
     assert result.steps_per_second > 0
+
+
+def test_the_examples_of_the_package_run() -> None:
+    import chainrule.train
+
+    result = doctest.testmod(chainrule.train)
+    assert result.attempted > 10
+    assert result.failed == 0
 
 
 def test_a_line_is_found_exactly() -> None:

@@ -40,7 +40,7 @@ def train(
     task: Annotated[
         str | None,
         typer.Argument(
-            metavar="[TASK]",
+            metavar="TASK",
             show_default=False,
             help="digits (the default: 1,797 pictures, nothing to download), mnist (with --data), or the path of a "
             "CSV or NPZ table (with --target).",
@@ -67,23 +67,34 @@ def train(
     activation: Annotated[
         str | None,
         typer.Option(
-            "--activation", metavar="NAME", rich_help_panel=_NETWORK, help=f"relu; one of: {_listed(activations)}."
+            "--activation",
+            metavar="NAME",
+            rich_help_panel=_NETWORK,
+            help=f"relu by default; one of: {_listed(activations)}.",
         ),
     ] = None,
     dropout: Annotated[
         float | None,
-        typer.Option("--dropout", metavar="RATE", rich_help_panel=_NETWORK, help="Share of activations dropped; 0."),
+        typer.Option(
+            "--dropout", metavar="RATE", rich_help_panel=_NETWORK, help="Share of activations set to 0 in training."
+        ),
     ] = None,
     optimizer: Annotated[
         str | None,
         typer.Option(
-            "--optimizer", metavar="NAME", rich_help_panel=_TRAINING, help=f"adam; one of: {_listed(optimizers)}."
+            "--optimizer",
+            metavar="NAME",
+            rich_help_panel=_TRAINING,
+            help=f"adam by default; one of: {_listed(optimizers)}.",
         ),
     ] = None,
     lr: Annotated[
         float | None,
         typer.Option(
-            "--lr", metavar="RATE", rich_help_panel=_TRAINING, help="Learning rate; by task and optimizer if not given."
+            "--lr",
+            metavar="RATE",
+            rich_help_panel=_TRAINING,
+            help="Learning rate; its default depends on the task and the optimizer.",
         ),
     ] = None,
     schedule: Annotated[
@@ -92,31 +103,42 @@ def train(
             "--schedule",
             metavar="NAME",
             rich_help_panel=_TRAINING,
-            help=f"How the learning rate changes: cosine; one of: {_listed(schedules)}.",
+            help=f"How the learning rate changes, cosine by default; one of: {_listed(schedules)}.",
         ),
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option("--epochs", metavar="N", rich_help_panel=_TRAINING, help="Passes over the rows; by task."),
+        typer.Option("--epochs", metavar="N", rich_help_panel=_TRAINING, help="Passes over the training rows."),
     ] = None,
     batch_size: Annotated[
         int | None,
-        typer.Option("--batch-size", metavar="N", rich_help_panel=_TRAINING, help="Rows per step; by task."),
+        typer.Option("--batch-size", metavar="N", rich_help_panel=_TRAINING, help="Rows per step."),
     ] = None,
     weight_decay: Annotated[
         float | None,
-        typer.Option("--weight-decay", metavar="RATE", rich_help_panel=_TRAINING, help="0, and 0.01 for adamw."),
+        typer.Option(
+            "--weight-decay",
+            metavar="RATE",
+            rich_help_panel=_TRAINING,
+            help="Pull of the weights to 0; 0 by default, 0.01 for adamw.",
+        ),
     ] = None,
     seed: Annotated[
         int | None,
         typer.Option(
-            "--seed", metavar="N", rich_help_panel=_TRAINING, help="Of weights, order and dropout; 0. Not of the split."
+            "--seed",
+            metavar="N",
+            rich_help_panel=_TRAINING,
+            help="Of weights, order of rows and dropout; 0 by default. The split does not depend on it.",
         ),
     ] = None,
     validation: Annotated[
         float | None,
         typer.Option(
-            "--validation", metavar="SHARE", rich_help_panel=_TRAINING, help="Training rows held out to validate; 0.1."
+            "--validation",
+            metavar="SHARE",
+            rich_help_panel=_TRAINING,
+            help="Share of the training rows held out to validate; 0.1 by default.",
         ),
     ] = None,
     patience: Annotated[

@@ -29,7 +29,7 @@ TASKS = ("digits", "mnist", "table")
 
 # Per task: the defaults of the options that are not given.
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "digits": {"hidden": (256, 128), "dropout": 0.3, "learning_rate": 2e-3, "epochs": 50, "batch_size": 32},
+    "digits": {"hidden": (256, 128), "dropout": 0.4, "learning_rate": 2e-3, "epochs": 50, "batch_size": 32},
     "mnist": {"hidden": (256, 128), "dropout": 0.0, "learning_rate": 2e-3, "epochs": 5, "batch_size": 128},
     # Tables also stop early: how long a network of this size may learn from unknown rows is not known beforehand.
     "table": {"hidden": (128, 64), "dropout": 0.0, "learning_rate": 2e-3, "patience": 20},

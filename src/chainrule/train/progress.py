@@ -73,19 +73,26 @@ class Progress:
         if self._bar is None:
             return
         metrics = record.validation_metrics or record.train_metrics
-        self._last = "".join(f" · {name} {value:.4f}" for name, value in metrics.items())
+        self._last = "".join(f" · {name} {_short(value)}" for name, value in metrics.items())
         self._bar.console.print(epoch_line(record, self._epochs), highlight=False)
         self._bar.update(self._task, completed=record.step)
 
 
 def epoch_line(record: EpochRecord, epochs: int) -> str:
     """One line of text for one epoch."""
-    parts = [f"epoch {record.epoch:>{len(str(epochs))}}/{epochs}", f"loss {record.train_loss:.4f}"]
-    parts += [f"{name} {value:.4f}" for name, value in record.train_metrics.items()]
-    if record.validation_loss is not None:
-        parts.append(f"validation loss {record.validation_loss:.4f}")
-        parts += [f"{name} {value:.4f}" for name, value in record.validation_metrics.items()]
+    parts = [f"epoch {record.epoch:>{len(str(epochs))}}/{epochs}"]
+    for part, loss, metrics in (
+        ("train", record.train_loss, record.train_metrics),
+        ("validation", record.validation_loss, record.validation_metrics),
+    ):
+        if loss is not None:
+            values = [f"{part} loss {loss:.4f}", *(f"{name} {_short(value)}" for name, value in metrics.items())]
+            parts.append(", ".join(values))
     return " · ".join(parts)
+
+
+def _short(value: float) -> str:
+    return f"{value:.4f}" if abs(value) < 100 else f"{value:,.0f}"
 
 
 def _bar() -> Any:

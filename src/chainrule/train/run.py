@@ -182,7 +182,7 @@ def _run(
             rng=config.seed,
             metrics={metric: measure},
             forward=forward,
-            early_stopping=EarlyStopping(config.patience) if config.patience else None,
+            early_stopping=EarlyStopping(config.patience) if config.patience and len(splits.validation) else None,
             callbacks=(log.append, *callbacks),
             checkpoint=folder / "checkpoints",
             resume=True,
