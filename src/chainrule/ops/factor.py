@@ -8,8 +8,8 @@ Each derivative is written once, as the tangent (see ``differential``).  Sources
 - SVD: J. Townsend, "Differentiating the singular value decomposition", 2016; complex: Z.-Q. Wan and S.-X. Zhang,
   arXiv:1909.02659.
 
-Conventions.  ``cholesky`` and ``eigh`` read one triangle, as NumPy does; their tangent takes the Hermitian part of the
-argument's, so gradients are Hermitian matrices.  Eigenvectors and singular vectors are determined up to a phase (and,
+Conventions.  ``cholesky`` and ``eigh`` read one triangle, as NumPy does, and have the derivative of just that: gradients
+are triangular; (g + gᵀ)/2 is the symmetric form that some libraries give.  Eigenvectors and singular vectors are determined up to a phase (and,
 for equal eigenvalues, up to a rotation): derivatives are those of functions that do not depend on that choice.
 Equal eigenvalues or singular values: the derivative of the values themselves is right; that of the vectors does not
 exist, and comes out infinite or NaN rather than as a number that looks right.
@@ -33,12 +33,12 @@ from chainrule.ops.linalg import (
     checked,
     columns,
     diagonal,
-    hermitian_part,
     is_complex,
     lower,
     matrix,
     part,
     product,
+    read_triangle,
     rows,
     solve,
     square,
@@ -56,7 +56,7 @@ def _cholesky_rule(a: Spec) -> Spec:
 
 
 def _cholesky_tangent(tangents: Tangents, out: Expr, args: Sequence[Expr]) -> Expr:
-    half = solve(out, hermitian_part(tangents[0]))  # L⁻¹ dA
+    half = solve(out, read_triangle(tangents[0]))  # L⁻¹ dA
     return matmul(out, lower(solve(out, adjoint(half)), 0.5))  # type: ignore[no-any-return]
 
 
@@ -88,7 +88,7 @@ def _gaps(values: Expr) -> Expr:
 
 def _eigh_tangent(tangents: Tangents, out: Any, args: Sequence[Expr], upper: bool) -> tuple[Any, Any]:
     w, v = out
-    inner = product(adjoint(v), hermitian_part(tangents[0]), v)
+    inner = product(adjoint(v), read_triangle(tangents[0], upper), v)
     on_diagonal = diagonal(inner)
     return real(on_diagonal) if is_complex(inner) else on_diagonal, matmul(v, inner * _gaps(w))
 

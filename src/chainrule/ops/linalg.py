@@ -48,11 +48,6 @@ def product(*factors: Expr) -> Expr:
     return result
 
 
-def hermitian_part(x: Expr) -> Expr:
-    """(x + xᴴ)/2."""
-    return (x + adjoint(x)) * 0.5  # type: ignore[no-any-return]
-
-
 def diagonal(x: Expr) -> Expr:
     """The diagonals of square matrices: (…, n, n) → (…, n)."""
     n = x.shape[-1]
@@ -80,6 +75,12 @@ def lower(x: Expr, on_diagonal: float, below: float = 1.0) -> Expr:
     """The triangle below the diagonal of square matrices, with the diagonal times ``on_diagonal``."""
     n = x.shape[-1]
     return masked(x, below * np.tri(n, k=-1) + on_diagonal * np.eye(n))
+
+
+def read_triangle(x: Expr, upper: bool = False) -> Expr:
+    """The Hermitian matrix that is read from one triangle of ``x``; of the diagonal, the real part."""
+    half = lower(adjoint(x) if upper else x, 0.5)
+    return half + adjoint(half)  # type: ignore[no-any-return]
 
 
 def part(x: Expr, axis: int, start: int, stop: int) -> Expr:
@@ -352,6 +353,6 @@ norm: Custom = differential(
 )
 
 __all__ = [
-    "adjoint", "checked", "cofactor", "columns", "det", "diagonal", "hermitian_part", "inverse", "is_complex", "lower",
-    "matrix", "norm", "part", "pinv", "product", "rows", "slogdet", "solve", "square", "stacked",
+    "adjoint", "checked", "cofactor", "columns", "det", "diagonal", "inverse", "is_complex", "lower",
+    "matrix", "norm", "part", "pinv", "product", "read_triangle", "rows", "slogdet", "solve", "square", "stacked",
 ]  # fmt: skip
