@@ -300,7 +300,7 @@ for _make in (
 
 
 @implements(np.full)
-def full(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", *, device: Any = None, like: Any) -> Any:
+def full(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", *, device: Any = None, like: Any = None) -> Any:
     value = as_symbol(fill_value)
     return full_like(value, value, dtype, shape=shape)
 

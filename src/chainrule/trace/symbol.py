@@ -195,7 +195,7 @@ class Symbol(Expr):
                 expected="NumPy functions that keep tracing: under jit, vmap and inside loops there are no values",
                 got=f"a Symbol {self.spec}",
                 where=user_source(),
-                fix="np.take(array, i, axis=0) indexes a plain array by a Symbol; sizes must be plain integers",
+                fix="np.array(table, like=i)[i] indexes a plain array by a Symbol i; sizes must be plain integers",
             )
         return convert(self.value)
 

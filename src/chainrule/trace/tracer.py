@@ -99,6 +99,10 @@ def trace_leaves(
         leaves = main_leaves + (trees.flatten(aux)[0] if has_aux else [])
         outputs = [output_leaf(leaf, name) for leaf in leaves]
         graph, captured = builder.finish(outputs)
+    except (ValueError, TypeError) as error:  # NumPy wraps what __float__ raises in words that say less
+        if isinstance(error.__cause__, TraceError) and not isinstance(error, ChainruleError):
+            raise error.__cause__ from None
+        raise
     finally:
         ACTIVE.reset(token)
         builder.closed = True

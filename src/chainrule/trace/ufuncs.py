@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.base.errors import ShapeError
+from chainrule.base.errors import ShapeError, UnsupportedError
 from chainrule.graph.source import user_source
 from chainrule.ops import integers
 from chainrule.ops import pointwise as p
@@ -66,9 +66,11 @@ def register(ufunc: np.ufunc, call: Callable[..., Any]) -> None:
 def _call(ufunc: np.ufunc, call: Callable[..., Any], inputs: Any, options: dict[str, Any]) -> Any:
     dtype = options.pop("dtype", None)
     if options.pop("where", True) is not True:  # with out=, the Symbol being written to keeps its own numbers elsewhere
-        raise refuse(
-            f"the ufunc {ufunc.__name__}", "where", "a mask without out", "use np.where(mask, result, otherwise)"
-        )
+        raise UnsupportedError(
+            f"the ufunc {ufunc.__name__} is traced, but not with where= and no out=: it leaves places without a number",
+            expected="out= along with where=", got="where= alone", where=user_source(),
+            fix="use np.where(mask, result, otherwise)",
+        )  # fmt: skip
     for name in ("casting", "order", "subok"):
         options.pop(name, None)
     if options:
