@@ -15,6 +15,8 @@ from samples import TABLE, Sample, pointwise_samples, rng_for, takes
 
 from chainrule.base.arrays import Spec
 from chainrule.graph.evaluate import run_plan
+from chainrule.graph.parse import parse
+from chainrule.graph.text import to_text
 from chainrule.ops import CATALOGUE
 from chainrule.ops.pointwise import cos
 from chainrule.ops.record import PIECEWISE_CONSTANT, Custom, Linear, Op, Pointwise, broadcast_to, sum_over
@@ -237,6 +239,25 @@ def test_vmap_of_the_gradient_equals_the_loop(name: str) -> None:
         if wrt and laws.seeds_of(graph):
             whole, extra = laws.derivative(graph, wrt, sample.modes[0])
             laws.check_batching(whole, [*sample.args, *(laws.draw(spec, rng_for(name)) for spec in extra)], 2)
+
+
+# ---------------------------------------------------------------------------------------------------------------- text
+
+
+@pytest.mark.parametrize("name", COMPUTING)
+def test_text_round_trips(name: str) -> None:
+    op = CATALOGUE[name]
+    for sample in rows(name):
+        graph = laws.graph_of(op, sample.args, sample.attrs)
+        wrt = laws.differentiable(op, sample.args, sample.attrs)
+        graphs = [graph]
+        if wrt and laws.seeds_of(graph):
+            graphs += [laws.derivative(graph, wrt, mode)[0] for mode in sample.modes]
+        for each in graphs:
+            text = to_text(each, full=True)
+            assert parse(text) == each
+            assert to_text(parse(text), full=True) == text
+            assert to_text(each).startswith("graph(")
 
 
 # ------------------------------------------------------------------------------------------- the test itself is tested
