@@ -49,15 +49,3 @@ __all__ = [
     "vmap",
     "while_loop",
 ]
-
-_FOLDERS = ("data", "nn", "optim", "random", "train")
-
-
-def __getattr__(name: str) -> ModuleType:
-    if name in _FOLDERS:
-        return importlib.import_module(f"chainrule.{name}")
-    raise AttributeError(f"module 'chainrule' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_FOLDERS])
