@@ -75,6 +75,8 @@ for _draw in (normal, cnormal):
         add("pinv", Sample((apart(*_shape, draw=_draw), np.array(1e-12)), loose=10, holds=lambda p, a, cut: (
             near(a @ p @ a, a) and near(p @ a @ p, p) and near(a @ p, adjoint(a @ p)) and near(p @ a, adjoint(p @ a))
         )))  # fmt: skip
+    add("pinv", Sample((apart(2, 3, 2, draw=_draw), np.full(2, 1e-12)), loose=10, holds=lambda p, a, cut: (
+        near(p @ a, np.broadcast_to(np.eye(2), (2, 2, 2))))))  # fmt: skip
     for _axes, _keep in (((0,), False), ((1,), True), ((0, 1), False)):
         add("norm", Sample((_draw(2, 3),), {"axes": _axes, "keepdims": _keep}, value=lambda x, a=_axes, k=_keep: (
             np.sum(np.abs(x) ** 2, axis=a, keepdims=k) ** 0.5)))  # fmt: skip

@@ -294,12 +294,10 @@ def _pinv_tangent(tangents: Tangents, out: Expr, args: Sequence[Expr]) -> Expr:
 
 def _pinv_batch(args: Sequence[Expr], batched: Sequence[bool], size: int, attrs: Any) -> Expr:
     a, rcond = args
-    if batched[1] and rcond.ndim > 1:
-        rcond = reshape(rcond, (size, *([1] * (a.ndim - batched[0] - 2 - (rcond.ndim - 1))), *rcond.shape[1:]))
-    if batched[1] and not batched[0]:
-        a = broadcast_to(a, (size, *a.shape))
-    elif batched[1] and rcond.ndim == 1:
-        rcond = reshape(rcond, (size, *([1] * (a.ndim - 3))))
+    if batched[1]:  # ones behind the batch axis, so that the rest still lines up with the stack's axes
+        stack = a.ndim - batched[0] - 2
+        rcond = reshape(rcond, (size, *([1] * (stack - rcond.ndim + 1)), *rcond.shape[1:]))
+        a = a if batched[0] else broadcast_to(a, (size, *a.shape))
     result: Expr = pinv(a, rcond)
     return result
 
