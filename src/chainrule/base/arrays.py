@@ -28,6 +28,7 @@ _SHORT = {
     "complex128": "c128",
 }  # fmt: skip
 _LONG = {short: np.dtype(name) for name, short in _SHORT.items()}
+_SHORT_OF = {dtype: short for short, dtype in _LONG.items()}  # dtype.name is slow
 _NUMERIC = frozenset(_LONG.values())
 
 
@@ -43,7 +44,7 @@ class Spec(NamedTuple):
 
 def short_dtype(dtype: DType) -> str:
     """``f64`` for float64, ``i32`` for int32, …"""
-    return _SHORT.get(dtype.name, dtype.name)
+    return _SHORT_OF.get(dtype) or dtype.name
 
 
 def long_dtype(short: str) -> DType:
