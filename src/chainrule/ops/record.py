@@ -69,7 +69,7 @@ class Op:
     kind: ClassVar[str] = "abstract"
     broadcasts: ClassVar[bool] = False
     keep: ClassVar[Any] = None
-    """``keep(args, attrs, wanted)``, where an op has it, writes the forward lines of reverse mode: outputs, residuals."""
+    """``keep(args, attrs, wanted)``, where an op has it, writes reverse mode's forward lines: outputs, residuals."""
     joint: ClassVar[Any] = None
     """``joint(tangents, args, attrs)``, where an op has it, gives (outputs, tangents) of forward mode together."""
 
