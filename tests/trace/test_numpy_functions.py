@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import warnings
 from pathlib import Path
@@ -15,6 +16,9 @@ from chainrule.base import trees
 
 sys.path.insert(0, str(Path(__file__).parent))
 from rows import ROWS, Row
+
+for _path in sorted(Path(__file__).parent.glob("rows_*.py")):
+    importlib.import_module(_path.stem)
 
 every = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
 

@@ -114,7 +114,8 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     cut = float(np.finfo(a.dtype).eps * max(n, m)) if rcond is None else float(rcond)
     singular = svdvals(a)
     solution = np.matmul(ops.pinv(a, cut), b)
-    rank = np.sum(singular > cut * np.max(singular, initial=0.0)) if min(m, n) else as_symbol(np.asarray(0, INT))
+    counted = np.sum(singular > cut * np.max(singular, initial=0.0)) if min(m, n) else as_symbol(np.asarray(0, INT))
+    rank = pointwise.cast(counted, dtype=np.dtype(np.int32))  # as LAPACK counts
     full = m > n and (not rank.has_value or int(np.asarray(rank.value)) == n)
     if full:
         missed = b - np.matmul(a, solution)
