@@ -144,9 +144,9 @@ for _name in ("sum", "mean", "prod", "max", "min", "var", "std", "ptp", "nansum"
     if _name.startswith("nan"):
         row(f"{_name} with NaN", lambda x, f=_f: f(np.where(MASK, x, np.nan), axis=1), M)
 for _name in ("sum", "mean", "prod", "var", "std", "nansum", "nanmean", "nanvar"):
-    row(f"{_name} where", lambda x, f=getattr(np, _name): f(x, axis=1, where=MASK), M)
+    row(f"{_name} where", lambda x, f=_name: getattr(np, f)(x, axis=1, where=MASK), M)
 for _name in ("max", "min"):
-    row(f"{_name} where", lambda x, f=getattr(np, _name): f(x, axis=1, where=MASK, initial=0.3), M)
+    row(f"{_name} where", lambda x, f=_name: getattr(np, f)(x, axis=1, where=MASK, initial=0.3), M)
 row("empty reductions", lambda x: (np.sum(x, 0), np.prod(x, 0), np.sum(x), np.cumsum(x, 0), np.max(x, 0, initial=2.0)),
     EMPTY)  # fmt: skip
 row("sum initial", lambda x: (np.sum(x, initial=2.0), np.prod(x, 1, initial=3.0), np.max(x, 0, initial=0.0)), M)
@@ -165,8 +165,21 @@ row("cumulative_prod", lambda x: np.cumulative_prod(x, include_initial=True), V)
 row("average", lambda x, w: (np.average(x), np.average(x, 0), np.average(x, 1, w), np.average(x, weights=x * x)),
     M, u(4))  # fmt: skip
 row("average returned", lambda x, w: np.average(x, axis=1, weights=w, returned=True), M, u(4))
-for _method in ("inverted_cdf", "averaged_inverted_cdf", "closest_observation", "interpolated_inverted_cdf", "hazen",
-                "weibull", "linear", "median_unbiased", "normal_unbiased", "lower", "higher", "midpoint", "nearest"):
+for _method in (
+    "inverted_cdf",
+    "averaged_inverted_cdf",
+    "closest_observation",
+    "interpolated_inverted_cdf",
+    "hazen",
+    "weibull",
+    "linear",
+    "median_unbiased",
+    "normal_unbiased",
+    "lower",
+    "higher",
+    "midpoint",
+    "nearest",
+):
     row(f"quantile {_method}", lambda x, m=_method: np.quantile(x, [0.0, 0.13, 0.5, 0.77, 1.0], axis=1, method=m), M)
 row("quantile scalar", lambda x: (np.quantile(x, 0.3), np.percentile(x, 30, axis=0, keepdims=True)), T)
 row("quantile axes", lambda x: np.quantile(x, [[0.1, 0.2]], axis=(0, 2)), T)
@@ -181,7 +194,12 @@ row("corrcoef", lambda x: (np.corrcoef(x), np.corrcoef(x[0], x[1])), M)
 row("bincount", lambda w: np.bincount([0, 2, 1, 2, 5], w, minlength=7), V, float32=False)
 row("histogram", lambda x: np.histogram(x, 4, (-2.0, 2.0))[0], M, smooth=False)
 row("histogram weights", lambda w: np.histogram(np.linspace(0, 1, 5), 3, weights=w)[0], V, float32=False)
-row("histogram density", lambda w: np.histogram(np.arange(5), [0, 1, 3, 9], weights=w, density=True), u(5), float32=False)
+row(
+    "histogram density",
+    lambda w: np.histogram(np.arange(5), [0, 1, 3, 9], weights=w, density=True),
+    u(5),
+    float32=False,
+)
 row("histogram edges", lambda x: np.histogram_bin_edges(x, 5), V)
 
 # ------------------------------------------------------------------------------------------------ sorting, searching
@@ -210,7 +228,7 @@ row("select mixed", lambda x: np.select([x > 1, np.array(True)], [x**2, np.ones(
 row("piecewise", lambda x: np.piecewise(x, [x < -0.5, x > 0.5], [np.sin, lambda t: t**2, 3.0]), M)
 row("piecewise two", lambda x: np.piecewise(x, [x < 0, x >= 0], [lambda t: -t, np.sqrt]), M)
 row("choose", lambda x, y: np.choose([[0, 1, 1, 0]], [x, y]), M, n(4))
-row("choose modes", lambda x, y: (np.choose([0, 5, -1, 0], [x, y], mode="wrap"), np.choose([0, 5, -1, 0], [x, y], mode="clip")),
+row("choose modes", lambda x, y: [np.choose([0, 5, -1, 0], [x, y], mode=m) for m in ("wrap", "clip")],
     n(4), n(4))  # fmt: skip
 row("clip", lambda x: (np.clip(x, -0.5, 0.7), np.clip(x, None, 0.2), np.clip(x, min=0.0), x.clip(0, 1)), M)
 row("clip traced", lambda x, lo: np.clip(x, lo, lo + 1), M, n(4))
@@ -223,13 +241,15 @@ row("take_along_axis broadcast", lambda x: np.take_along_axis(x, np.array([[1]])
 row("take_along_axis traced", lambda x: np.take_along_axis(x, np.argsort(x, 0), 0), M)
 row("compress extract", lambda x: (np.compress([True, False, True], x, 0), np.extract(MASK, x)), M)
 
-# -------------------------------------------------------------------------------- differences, interpolation, polynomials
+# ------------------------------------------------------------------------------ differences, interpolation, polynomials
 row("diff", lambda x: (np.diff(x), np.diff(x, 2, 0), np.diff(x, prepend=0.0), np.diff(x, append=x[:, :1])), M)
 row("ediff1d", lambda x: np.ediff1d(x, to_begin=[1.0], to_end=[2.0, 3.0]), M)
 row("gradient", lambda x: (np.gradient(x, axis=0), *np.gradient(x), np.gradient(x, 0.3, axis=1, edge_order=2)), M)
 row("gradient uneven", lambda x, t: np.gradient(x, np.cumsum(t), axis=1), M, u(4))
 row("gradient uneven 2", lambda x, t: np.gradient(x, np.cumsum(t), axis=1, edge_order=2), M, u(4))
-row("trapezoid", lambda x, t: (np.trapezoid(x), np.trapezoid(x, np.cumsum(t)), np.trapezoid(x, dx=0.2, axis=0)), M, u(4))
+row(
+    "trapezoid", lambda x, t: (np.trapezoid(x), np.trapezoid(x, np.cumsum(t)), np.trapezoid(x, dx=0.2, axis=0)), M, u(4)
+)
 row("unwrap", lambda x: (np.unwrap(3 * x), np.unwrap(x, axis=0, period=1.0)), M)
 row("interp", lambda x, t, y: np.interp(x, np.cumsum(t), y), u(7, low=0, high=7), u(5), n(5), float32=False)
 row("interp ends", lambda x, y: np.interp(x, [0.0, 1.0, 2.5], y, left=-1.0, right=9.0), n(7) * 2, n(3), float32=False)
@@ -240,7 +260,9 @@ row("correlate", lambda x, y: [np.correlate(x, y, m) for m in ("full", "same", "
 row("correlate long", lambda x, y: [np.correlate(y, x, m) for m in ("full", "same", "valid")], V, n(4))
 row("sliding_window_view", lambda x: np.lib.stride_tricks.sliding_window_view(x, (2, 3)), M)
 row("linspace", lambda a, b: (np.linspace(a, b, 4), np.linspace(a, b, 3, endpoint=False, axis=1)), n(2), n(2))
-row("linspace one", lambda a: (np.linspace(a, 2, 1), np.linspace(0, a, 0), np.linspace(0.0, a, 5, retstep=True)), SCALAR)
+row(
+    "linspace one", lambda a: (np.linspace(a, 2, 1), np.linspace(0, a, 0), np.linspace(0.0, a, 5, retstep=True)), SCALAR
+)
 row("logspace", lambda a: (np.logspace(a, 1.0, 4), np.logspace(0, a, 3, base=2.0)), SCALAR)
 row("geomspace", lambda a: (np.geomspace(a, 8.0, 4), np.geomspace(2.0, a, 3, endpoint=False)), SCALAR)
 row("polyval", lambda p, x: np.polyval(p, x), n(4), M)
@@ -258,31 +280,75 @@ row("angle", lambda x: (np.angle(x), np.angle(x + 1j * np.sin(x), deg=True)), M,
 row("round", lambda x: (np.round(x), np.round(x, 1), np.around(100 * x, -1), np.fix(x), x.round(2)), M)
 row("real_if_close", lambda x: np.real_if_close(x + 0j), V, values=True)
 row("real imag conj", lambda x: (np.real(x), np.imag(x), np.conj(x), (x * 1j).imag), V)
-row("isclose", lambda x: (np.isclose(x, x + 1e-9), np.isclose(x, np.inf), np.isreal(x), np.iscomplex(x)), V, smooth=False)
+row(
+    "isclose",
+    lambda x: (np.isclose(x, x + 1e-9), np.isclose(x, np.inf), np.isreal(x), np.iscomplex(x)),
+    V,
+    smooth=False,
+)
 row("isposinf", lambda x: (np.isposinf(x / 0.0), np.isneginf(x / np.zeros(5))), V, smooth=False)
 row("closeness", lambda x: (np.allclose(x, x), np.array_equal(x, x + 1), np.array_equiv(x, x[None])), V, smooth=False,
     values=True)  # fmt: skip
 row("facts", lambda x: (np.shape(x), np.ndim(x), np.size(x), np.iscomplexobj(x), np.isscalar(x)), M, smooth=False)
 row("zeros_like", lambda x: (np.zeros_like(x), np.ones_like(x), np.full_like(x, 3), np.zeros(2, like=x)), M)
 row("array of symbols", lambda x: np.array([x[0], [1.0, 2.0, x[1, 1], x[2, 0]]], like=x), M)
-row("unravel", lambda x: (np.unravel_index(np.argmax(x), (3, 4)), np.ravel_multi_index((np.argmin(x, 1), [0, 1, 2]), (4, 3))),
+row("unravel", lambda x: (np.unravel_index(np.argmax(x), (3, 4)),
+                          np.ravel_multi_index((np.argmin(x, 1), [0, 1, 2]), (4, 3))),
     M, smooth=False)  # fmt: skip
 
 # -------------------------------------------------------------------------------------------------------------- ufuncs
-for _name in ("sqrt", "cbrt", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "arctan",
-              "sinh", "cosh", "tanh", "arcsinh", "square", "reciprocal", "negative", "positive", "absolute", "fabs",
-              "sign", "deg2rad", "rad2deg", "degrees", "radians", "floor", "ceil", "rint", "trunc", "conjugate"):
+for _name in (
+    "sqrt",
+    "cbrt",
+    "exp",
+    "exp2",
+    "expm1",
+    "log",
+    "log2",
+    "log10",
+    "log1p",
+    "sin",
+    "cos",
+    "tan",
+    "arctan",
+    "sinh",
+    "cosh",
+    "tanh",
+    "arcsinh",
+    "square",
+    "reciprocal",
+    "negative",
+    "positive",
+    "absolute",
+    "fabs",
+    "sign",
+    "deg2rad",
+    "rad2deg",
+    "degrees",
+    "radians",
+    "floor",
+    "ceil",
+    "rint",
+    "trunc",
+    "conjugate",
+):
     row(_name, getattr(np, _name), u(3, low=0.3, high=1.4))
 for _name in ("arcsin", "arccos", "arctanh"):
     row(_name, getattr(np, _name), u(3, low=-0.8, high=0.8))
 row("arccosh", np.arccosh, u(3, low=1.3, high=3))
-for _name in ("add", "subtract", "multiply", "divide", "power", "maximum", "minimum", "fmax", "fmin", "hypot", "arctan2",
+for _name in ("add", "subtract", "multiply", "divide", "power", "maximum", "minimum", "fmax", "fmin", "hypot",
+              "arctan2",
               "logaddexp", "logaddexp2", "copysign", "remainder", "fmod", "heaviside"):  # fmt: skip
     row(_name, getattr(np, _name), u(3, 1), u(4))
 row("float_power", np.float_power, u(3), u(3), float32=False)
 row("nextafter", np.nextafter, V, V + 1, rtol=1e-9)
 row("divmod modf frexp", lambda x: (*np.divmod(x, 0.7), *np.modf(x), *np.frexp(x)), u(5))
-row("fmod signs", lambda x, y: np.fmod(x, y), np.array([2.5, -2.5, 2.5, -2.5, 0.0]), np.array([1.1, 1.1, -1.1, -1.1, 1.0]))
+row(
+    "fmod signs",
+    lambda x, y: np.fmod(x, y),
+    np.array([2.5, -2.5, 2.5, -2.5, 0.0]),
+    np.array([1.1, 1.1, -1.1, -1.1, 1.0]),
+)
 row("ldexp", lambda x: (np.ldexp(x, 3), np.ldexp(x, np.arange(5))), V)
 row("spacing", np.spacing, V)
 row("signbit", lambda x: (np.signbit(x), np.isfinite(x), np.isnan(x), np.isinf(x), x > 0, x == x), V, smooth=False)

@@ -167,7 +167,10 @@ def test_shapes_that_do_not_fit_name_the_line() -> None:
 
 
 def test_unknown_functions() -> None:
-    for f, name in ((lambda x: np.histogram2d(x, x), "numpy.histogram2d"), (lambda x: np.packbits(x), "numpy.packbits")):
+    for f, name in (
+        (lambda x: np.histogram2d(x, x), "numpy.histogram2d"),
+        (lambda x: np.packbits(x), "numpy.packbits"),
+    ):
         assert message(f, UnsupportedError) == (
             f"{name} is not traced\n"
             "  expected: a NumPy function that chainrule knows the derivative of, or states to have none\n"

@@ -197,7 +197,9 @@ def test_reading_a_reshaped_array_after_a_write_is_refused() -> None:
 
     with pytest.raises(TraceError) as error:
         cr.jit(f)(M)
-    assert str(error.value).startswith("an array was changed after it was reshaped, and the reshaped one is used again\n")
+    assert str(error.value).startswith(
+        "an array was changed after it was reshaped, and the reshaped one is used again\n"
+    )
 
 
 def test_out_keyword_and_position() -> None:

@@ -11,20 +11,22 @@ import chainrule as cr
 from chainrule.base.errors import IndexingError, TraceError
 
 X = np.arange(120.0).reshape(2, 3, 4, 5)
-I, J = np.array([0, 2, -1]), np.array([[1], [0]])
+IDX, J = np.array([0, 2, -1]), np.array([[1], [0]])
 MASK3 = np.array([True, False, True])
 MASK34 = np.arange(12).reshape(3, 4) % 3 == 0
 
 KEYS: list[Any] = [
     0, -1, (1, 2), (0, 1, 2, 3), slice(None), slice(None, None, -1), slice(1, None), slice(5, 1), (slice(None), -1),
     (..., 0), (0, ..., 1), ..., None, (None, 0, None, ...), (slice(1, 0, -1), slice(-2, None), slice(0, 4, 3)),
-    np.int64(1), np.array(1), (np.array(1), slice(None), np.array(0)), [0, 1, 1], [[0], [1]], I - 1,
-    (slice(None), I), (slice(None), I, I), (slice(None), I, slice(None), I), (slice(None), I, 0), (0, slice(None), I),
-    (0, I), (1, slice(None), 2, I), (slice(None), J, slice(None), I), (J, I), (J, ..., I), (None, J, None, I),
-    (slice(None), I[:2], slice(0, 2), J), ([0, 1], [2, 0], [1, 1], [-1, -5]), np.zeros((0,), int), [], (0, [], 1),
+    np.int64(1), np.array(1), (np.array(1), slice(None), np.array(0)), [0, 1, 1], [[0], [1]], IDX - 1,
+    (slice(None), IDX), (slice(None), IDX, IDX), (slice(None), IDX, slice(None), IDX), (slice(None), IDX, 0),
+    (0, slice(None), IDX),
+    (0, IDX), (1, slice(None), 2, IDX), (slice(None), J, slice(None), IDX), (J, IDX), (J, ..., IDX),
+    (None, J, None, IDX),
+    (slice(None), IDX[:2], slice(0, 2), J), ([0, 1], [2, 0], [1, 1], [-1, -5]), np.zeros((0,), int), [], (0, [], 1),
     X > 50, (slice(None), MASK3), (0, MASK3), (slice(None), MASK34), (1, MASK34, slice(0, 2)), (J, MASK3),
     (0, MASK3, slice(None), [0, 4]), (0, [False, True, True]),
-    True, False, (True, 0), (slice(None), True, I), (None, True, ..., None), np.True_, (slice(None), np.array(False)),
+    True, False, (True, 0), (slice(None), True, IDX), (None, True, ..., None), np.True_, (slice(None), np.array(False)),
     (slice(None), slice(None), np.array([[0, 3], [3, 3]]), np.array([1, 2])), np.zeros((2, 3, 4, 5), bool),
 ]  # fmt: skip
 
@@ -59,7 +61,7 @@ def test_writing_equals_numpy(key: Any) -> None:
             continue  # a form that NumPy refuses for this key
 
         def f(x: Any, v: Any) -> Any:
-            x[key] = v  # noqa: B023
+            x[key] = v
             return x
 
         np.testing.assert_array_equal(cr.jit(f)(X, value), expected)
@@ -169,7 +171,7 @@ def test_integer_symbols_are_indices_under_vmap() -> None:
     x, i = np.arange(12.0).reshape(4, 3), np.array([2, 0, 1, -1])
     np.testing.assert_array_equal(cr.vmap(lambda row, k: row[k])(x, i), x[np.arange(4), i])
     np.testing.assert_array_equal(cr.vmap(lambda k: np.array(x, like=k)[k])(i), x[i])
-    with pytest.raises(TraceError, match="np.array.table, like=i"):
+    with pytest.raises(TraceError, match=r"np\.array\(table, like=i\)"):
         cr.vmap(lambda k: x[k])(i)
 
 

@@ -243,7 +243,8 @@ def linspace(
 def logspace(
     start: Any, stop: Any, num: Any = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None, axis: int = 0
 ) -> Any:
-    exponents = linspace(*np.broadcast_arrays(*promoted([start, stop])), num=num, endpoint=endpoint, axis=axis)
+    first, last = np.broadcast_arrays(*promoted([start, stop]))
+    exponents = linspace(first, last, num, endpoint, axis=axis)
     bases = np.expand_dims(as_symbol(base), axis) if np.ndim(base) else base
     made = np.power(bases, exponents)
     return made if dtype is None else np.astype(made, np.dtype(dtype))

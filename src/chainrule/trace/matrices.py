@@ -86,19 +86,21 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
 @implements(np.tril)
 def tril(m: Any, k: int = 0) -> Any:
     x = as_symbol(m)
-    return np.where(np.tri(*_square(x), k=k, dtype=bool), x, np.zeros_like(x, shape=()))
+    return np.where(_below(x, k), x, np.zeros_like(x, shape=()))
 
 
 @implements(np.triu)
 def triu(m: Any, k: int = 0) -> Any:
     x = as_symbol(m)
-    return np.where(np.tri(*_square(x), k=k - 1, dtype=bool), np.zeros_like(x, shape=()), x)
+    return np.where(_below(x, k - 1), np.zeros_like(x, shape=()), x)
 
 
-def _square(x: Any) -> Any:
+def _below(x: Any, k: int) -> Any:
+    """Where the last two axes of ``x`` lie on or below its ``k``-th diagonal."""
     if x.ndim == 0:
         raise ShapeError("a triangle needs an axis", expected="1 axis or more", got=x.shape, where=user_source())
-    return x.shape[-2:] if x.ndim > 1 else x.shape * 2
+    rows, columns = x.shape[-2:] if x.ndim > 1 else x.shape * 2
+    return np.tri(rows, columns, k=k, dtype=bool)
 
 
 @implements(np.tril_indices_from)

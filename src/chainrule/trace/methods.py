@@ -44,36 +44,36 @@ Symbol.__rmatmul__ = _reflected(np.matmul)  # type: ignore[attr-defined]
 Symbol.__rdivmod__ = _reflected(np.divmod)  # type: ignore[attr-defined]
 
 
-def _reshape(self: Symbol, *shape: Any, order: str = "C", copy: Any = None) -> Any:
+def _reshape(self: Any, *shape: Any, order: Any = "C", copy: Any = None) -> Any:
     return np.reshape(self, shape[0] if len(shape) == 1 else shape, order)
 
 
-def _transpose(self: Symbol, *axes: Any) -> Any:
+def _transpose(self: Any, *axes: Any) -> Any:
     given = axes[0] if len(axes) == 1 else axes
     return np.transpose(self, given or None)
 
 
-def _flatten(self: Symbol, order: str = "C") -> Any:
+def _flatten(self: Any, order: Any = "C") -> Any:
     return np.ravel(self, order).copy()
 
 
-def _astype(self: Symbol, dtype: Any, *args: Any, **kwargs: Any) -> Any:
+def _astype(self: Any, dtype: Any, *args: Any, **kwargs: Any) -> Any:
     return np.astype(self, np.dtype(dtype))
 
 
-def _sort(self: Symbol, axis: int = -1, kind: Any = None, order: Any = None) -> None:
+def _sort(self: Any, axis: int = -1, kind: Any = None, order: Any = None) -> None:
     self._write(np.sort(self, axis))
 
 
-def _partition(self: Symbol, kth: Any, axis: int = -1, kind: Any = None, order: Any = None) -> None:
+def _partition(self: Any, kth: Any, axis: int = -1, kind: Any = None, order: Any = None) -> None:
     self._write(np.partition(self, kth, axis))
 
 
-def _compress(self: Symbol, condition: Any, axis: Any = None, out: Any = None) -> Any:
+def _compress(self: Any, condition: Any, axis: Any = None, out: Any = None) -> Any:
     return np.compress(condition, self, axis, out)
 
 
-def _deepcopy(self: Symbol, memo: Any) -> Any:
+def _deepcopy(self: Any, memo: Any) -> Any:
     return self.copy()
 
 

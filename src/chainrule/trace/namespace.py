@@ -185,8 +185,8 @@ def asarray(obj: Any, /, *, dtype: Any = None, device: Any = None, copy: Any = N
 
 def arange(start: Any, /, stop: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None) -> Any:
     """Evenly spaced numbers from ``start`` up to, not with, ``stop``; from 0 up to ``start`` if it is alone."""
-    ends = (0, start) if stop is None else (start, stop)
-    return _made(np.arange(*ends, step, dtype=dtype))
+    first, last = (0, start) if stop is None else (start, stop)
+    return _made(np.arange(first, last, step, dtype=dtype))
 
 
 def empty(shape: Any, *, dtype: Any = None, device: Any = None) -> Any:

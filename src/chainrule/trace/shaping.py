@@ -124,7 +124,7 @@ def squeeze(a: Any, axis: Any = None) -> Any:
 def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
     x = as_symbol(array)
     wanted = (int(shape),) if isinstance(shape, (int, np.integer)) else tuple(int(n) for n in shape)
-    made = record.broadcast_to(x, wanted)
+    made: Any = record.broadcast_to(x, wanted)
     if made is x or not made.ndim:
         return x
     return made._as_view(x, lambda base: record.broadcast_to(base, wanted), read_only)
@@ -300,7 +300,9 @@ for _make in (
 
 
 @implements(np.full)
-def full(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", *, device: Any = None, like: Any = None) -> Any:
+def full(
+    shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", *, device: Any = None, like: Any = None
+) -> Any:
     value = as_symbol(fill_value)
     return full_like(value, value, dtype, shape=shape)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.base.arrays import normalize_axes
 from chainrule.base.errors import ShapeError, UnsupportedError
 from chainrule.graph.source import user_source
 from chainrule.ops import integers
@@ -105,14 +106,13 @@ def fold(
     An associative one halves its axis, in log₂ n lines; an ``ordered`` one goes from the start, in n.
     """
     x = as_symbol(x)
-    axes = range(x.ndim) if axis is None else [axis] if isinstance(axis, (int, np.integer)) else list(axis)
-    axes = sorted(a % x.ndim for a in axes)
+    axes = normalize_axes(axis, x.ndim)
     for a in axes:
         if x.shape[a] == 0:
             raise ShapeError("a reduction of no elements that has no identity", expected="size 1 or more",
                              got=x.shape, where=user_source())  # fmt: skip
         x = _fold_axis(call, np.moveaxis(x, a, 0), a, ordered)
-    return x.copy() if keepdims else np.squeeze(x, tuple(axes)).copy()
+    return x.copy() if keepdims else np.squeeze(x, axes).copy()
 
 
 def _fold_axis(call: Callable[[Any, Any], Any], x: Any, back: int, ordered: bool) -> Any:
