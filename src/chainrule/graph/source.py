@@ -14,7 +14,7 @@ _SITE = os.path.dirname(os.path.dirname(os.path.abspath(np.__file__)))
 _HIDDEN = (_PACKAGE, *(os.path.join(_SITE, name) + os.sep for name in ("numpy", "scipy", "optree")), "<frozen")
 
 _is_hidden: dict[str, bool] = {}
-_sources: dict[tuple[str, int], Source] = {}
+_sources: dict[tuple[str, int, str], Source] = {}
 
 
 def user_source() -> Source | None:
@@ -26,7 +26,7 @@ def user_source() -> Source | None:
         if hidden is None:
             hidden = _is_hidden[name] = name.startswith(_HIDDEN)
         if not hidden:
-            key = (name, frame.f_lineno)
+            key = (name, frame.f_lineno, frame.f_code.co_name)  # one line may hold several functions
             found = _sources.get(key)
             if found is None:
                 found = _sources[key] = Source(name, frame.f_lineno, frame.f_code.co_name)
