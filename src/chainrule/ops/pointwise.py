@@ -19,10 +19,12 @@ from chainrule.ops.expr import Expr
 from chainrule.ops.record import (
     INTEGER_VALUED,
     PIECEWISE_CONSTANT,
+    Attrs,
     Linear,
     NotDifferentiable,
     Pointwise,
     align,
+    broadcast_to,
     constant_of,
     op,
     unbroadcast,
@@ -51,20 +53,37 @@ def _two(
 def _chain_mul(ct: Any, partial: Any) -> Any:
     product = np.multiply(ct, partial)
     # One pass finds out whether anything is not finite; only then is the mask worth its cost.
-    if np.isfinite(np.sum(product)):
+    if abs(product if product.ndim == 0 else np.add.reduce(product, axis=None)) < np.inf:
         return product
     return np.where(np.equal(ct, 0), np.zeros((), product.dtype), product)[()]
 
 
-chain_mul = _two(
+@dataclass(frozen=True, eq=False, repr=False)
+class ChainProduct(Pointwise):
+    """cotangent · partial; to every order nothing is passed on where the cotangent is 0, even by a NaN partial."""
+
+    def pull_one(self, position: int, ct: Any, out: Any, args: Sequence[Expr], attrs: Attrs) -> Any:
+        product = chain_mul(args[0], ct) if position == 1 else chain_mul(ct, args[1])
+        return unbroadcast(product, args[position].shape)
+
+    def pushforward(self, tangents: Sequence[Any], out: Any, args: Sequence[Expr], attrs: Attrs) -> Any:
+        terms = []
+        if tangents[0] is not None:
+            terms.append(chain_mul(tangents[0], args[1]))
+        if tangents[1] is not None:
+            terms.append(chain_mul(args[0], tangents[1]))
+        return broadcast_to(terms[0] if len(terms) == 1 else terms[0] + terms[1], out.shape)
+
+
+chain_mul = ChainProduct(
     "chain_mul",
-    np.multiply,
-    lambda y, ct, p: p,
-    lambda y, ct, p: ct,
-    r"#0 \cdot #1",
-    "the chain rule: what arrives times the local derivative; where nothing arrives, nothing is passed on, "
+    _chain_mul,
+    partials=(lambda y, ct, p: p, lambda y, ct, p: ct),
+    ufunc=np.multiply,
+    domain=((-2.0, 2.0), (-2.0, 2.0)),
+    latex=r"#0 \cdot #1",
+    sentence="the chain rule: what arrives times the local derivative; where nothing arrives, nothing is passed on, "
     "even if the local derivative is infinite",
-    run=_chain_mul,
 )
 
 # --------------------------------------------------------------------------------------------------------- arithmetic
@@ -167,6 +186,8 @@ logaddexp2 = _two(
 
 
 def _sigmoid(x: Any) -> Any:
+    if np.iscomplexobj(x):
+        return 1 / (1 + np.exp(-x))
     e = np.exp(-np.abs(x))  # never overflows
     return np.where(np.greater_equal(x, 0), 1 / (1 + e), e / (1 + e)).astype(e.dtype)[()]
 
@@ -231,10 +252,13 @@ absolute = _one(
     kinks=(0.0,),
 )  # fmt: skip
 sign: Pointwise = _one("sign", np.sign, PIECEWISE_CONSTANT, r"\operatorname{sign} #0", "gives the sign: -1, 0 or 1", kinks=(0.0,))
-floor = _one("floor", np.floor, PIECEWISE_CONSTANT, r"\lfloor #0 \rfloor", "rounds down")
-ceil = _one("ceil", np.ceil, PIECEWISE_CONSTANT, r"\lceil #0 \rceil", "rounds up")
-rint = _one("rint", np.rint, PIECEWISE_CONSTANT, r"\operatorname{rint} #0", "rounds to the nearest integer")
-trunc = _one("trunc", np.trunc, PIECEWISE_CONSTANT, r"\operatorname{trunc} #0", "rounds towards 0")
+_WHOLE, _HALVES = (-2.0, -1.0, 0.0, 1.0, 2.0), (-1.5, -0.5, 0.5, 1.5)  # the jumps inside the domain
+floor = _one("floor", np.floor, PIECEWISE_CONSTANT, r"\lfloor #0 \rfloor", "rounds down", kinks=_WHOLE)
+ceil = _one("ceil", np.ceil, PIECEWISE_CONSTANT, r"\lceil #0 \rceil", "rounds up", kinks=_WHOLE)
+rint = _one(
+    "rint", np.rint, PIECEWISE_CONSTANT, r"\operatorname{rint} #0", "rounds to the nearest integer", kinks=_HALVES
+)  # fmt: skip
+trunc = _one("trunc", np.trunc, PIECEWISE_CONSTANT, r"\operatorname{trunc} #0", "rounds towards 0", kinks=_WHOLE)
 
 
 def _share(winner: Expr, loser: Expr, wins: Any) -> Any:
@@ -333,7 +357,7 @@ class Where(Linear):
     broadcasts: ClassVar[bool] = True
 
     def loop(self, kinds: Sequence[Any]) -> tuple[tuple[Any, ...], Any]:
-        dtype = resolve(np.add, tuple(kinds[1:]))[-1]
+        dtype = resolve(np.add, tuple(kinds[1:]))[1]
         return (BOOL, dtype, dtype), dtype
 
 
