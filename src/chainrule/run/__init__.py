@@ -1,0 +1,1 @@
+"""Running native programs: their buffers, their state, their threads."""
