@@ -363,7 +363,7 @@ def _ramp(x: Any, axis: int, width: int, end: Any, side: int) -> Any:
     slope = (_edge(x, axis, side) - end) / max(width, 1)
     ramp = slope * steps.astype(x.dtype if x.dtype.kind == "f" else float) + end
     ramp = flip(ramp, axis) if side else ramp
-    return np.astype(ramp if x.dtype.kind in "fc" else np.rint(ramp), x.dtype)
+    return np.astype(ramp if x.dtype.kind in "fc" else np.floor(ramp), x.dtype)
 
 
 def _level(x: Any, axis: int, width: int, statistic: Any, length: int | None, side: int) -> Any:

@@ -17,6 +17,7 @@ from chainrule.base.errors import OptionError, ShapeError
 from chainrule.graph.source import user_source
 from chainrule.ops import pointwise, record
 from chainrule.ops import reduce as ops
+from chainrule.ops.expr import Expr
 from chainrule.trace.symbol import as_symbol
 from chainrule.trace.table import implements
 from chainrule.trace.ufuncs import fold, is_complex, scan_axis
@@ -35,7 +36,14 @@ def given(mask: Any) -> bool:
 
 
 def _started(x: Any, initial: Any, call: Any) -> Any:
-    return x if initial is _NONE or initial is None else call(x, initial)
+    if initial is _NONE or initial is None:
+        return x
+    return call(x, _cast(initial, x.dtype))
+
+
+def _cast(value: Any, dtype: Any) -> Any:
+    """A number or Symbol in ``dtype``: NumPy takes ``initial`` so, even where it cuts off."""
+    return np.astype(value, dtype) if isinstance(value, Expr) else np.asarray(value).astype(dtype)[()]
 
 
 def _masked(x: Any, where: Any, neutral: Any) -> Any:
@@ -141,10 +149,10 @@ def _extreme(op: Any, call: Any, name: str) -> Any:
                     expected="initial= along with where=", got="no initial", where=user_source(),
                     fix=f"pass initial={'-' if name == 'np.max' else ''}np.inf",
                 )  # fmt: skip
-            x = _masked(x, where, initial)
+            x = _masked(x, where, _cast(initial, x.dtype))
         axes = normalize_axes(axis, x.ndim)
         if initial is not _NONE and any(x.shape[i] == 0 for i in axes):
-            return np.full_like(x, initial, shape=reduced_shape(x.shape, axes, keeps(keepdims)))
+            return np.full_like(x, _cast(initial, x.dtype), shape=reduced_shape(x.shape, axes, keeps(keepdims)))
         return _started(op(x, axes=axes, keepdims=keeps(keepdims)), initial, call)
 
     return implementation
@@ -317,7 +325,7 @@ def _nan_extreme(call: Any, worst: float) -> Any:
         options = {"initial": initial} if initial is not _NONE else {}
         if given(where):
             options["where"] = where
-        if x.dtype.kind != "f":
+        if x.dtype.kind not in "fc":
             return call(x, axis, keepdims=keeps(keepdims), **options)
         filled, kept = numbers(x, where, worst)
         made = call(filled, axis, keepdims=keeps(keepdims), **options)
@@ -331,7 +339,7 @@ def _nan_extreme(call: Any, worst: float) -> Any:
 def _nan_position(call: Any, worst: float) -> Any:
     def implementation(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = False) -> Any:
         x = as_symbol(a)
-        return call(numbers(x, _NONE, worst)[0] if x.dtype.kind == "f" else x, axis, keepdims=keeps(keepdims))
+        return call(numbers(x, _NONE, worst)[0] if x.dtype.kind in "fc" else x, axis, keepdims=keeps(keepdims))
 
     return implementation
 

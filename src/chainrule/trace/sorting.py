@@ -103,7 +103,7 @@ def digitize(x: Any, bins: Any, right: bool = False) -> Any:
     edges = as_symbol(bins)
     value = np.asarray(edges.value) if edges.has_value else None
     if value is not None and value.size > 1 and value[0] > value[-1]:
-        return edges.shape[0] - searchsorted(edges[::-1], x, "right" if right else "left")
+        return edges.shape[0] - searchsorted(edges[::-1], x, "left" if right else "right")
     return searchsorted(edges, x, "left" if right else "right")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.base.arrays import normalize_axes, normalize_axis
+from chainrule.base.arrays import normalize_axes, normalize_axis, real_dtype
 from chainrule.base.errors import ShapeError, TraceError
 from chainrule.graph.source import user_source
 from chainrule.ops import pointwise as p
@@ -23,7 +23,7 @@ from chainrule.trace.table import implements, refuse
 
 
 def floating(a: Any) -> Any:
-    """``a`` as a Symbol of a float or complex dtype: integers and bools become float64."""
+    """``a`` as a Symbol of a float or complex dtype; integers and bools become float64."""
     x = as_symbol(a)
     return x if x.dtype.kind in "fc" else p.cast(x, dtype=np.dtype(float))
 
@@ -47,7 +47,7 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
             )  # fmt: skip
         w = np.transpose(w, np.argsort(places))
         w = np.reshape(w, tuple(n if i in places else 1 for i, n in enumerate(x.shape)))
-    total = np.sum(np.broadcast_to(w, x.shape), axis, keepdims=keep)
+    total = np.astype(np.sum(np.broadcast_to(w, x.shape), axis, keepdims=keep), np.result_type(x.dtype, w.dtype))
     made = np.sum(x * w, axis, keepdims=keep) / total
     return (made, np.broadcast_to(total, made.shape)) if returned else made
 
@@ -102,7 +102,7 @@ def quantile(
 ) -> Any:  # fmt: skip
     if weights is not None:
         raise refuse("np.quantile", "weights", "an array", "repeat elements instead, or use np.average")
-    x = floating(a)
+    x = as_symbol(a) if method in _DISCRETE else floating(a)
     flat, shape = _joined_axes(x, axis)
     n = flat.shape[-1]
     if n == 0:
@@ -110,15 +110,20 @@ def quantile(
     ordered = np.sort(flat, axis=-1)
     dtype = _share_dtype(x, q, method)
     q = q if isinstance(q, Expr) else np.asarray(q)
-    made = _mixture(ordered, _positions(n, np.ravel(q), method), -1, dtype)
-    made = p.where(p.isnan(ordered[..., -1:]), np.nan, made)
+    position = _positions(n, np.ravel(q), method)
+    if method in _DISCRETE:
+        made = np.take(ordered, np.rint(position).astype(np.int64), -1)
+    else:
+        made = _mixture(ordered, position, -1, dtype)
+    if x.dtype.kind in "fc":
+        made = p.where(p.isnan(ordered[..., -1:]), np.nan, made)
     return _arranged(made, q, flat, shape, keepdims)
 
 
 def _share_dtype(x: Any, q: Any, method: str) -> Any:
-    """The dtype of the mixture: Python's numbers as ``q``, and methods that choose, do not widen that of ``x``."""
-    real = np.dtype(np.float32) if x.dtype.itemsize == (4 if x.dtype.kind == "f" else 8) else np.dtype(float)
-    if isinstance(q, (int, float)) or method in _DISCRETE:
+    """The dtype of the mixture: Python's numbers as ``q`` do not widen that of ``x``."""
+    real = real_dtype(x.dtype)
+    if isinstance(q, (int, float)):
         return real
     return np.result_type(real, q.dtype if isinstance(q, Expr) else np.asarray(q).dtype)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.base.arrays import normalize_axes
+from chainrule.base.arrays import normalize_axes, resolve
 from chainrule.base.errors import ShapeError, UnsupportedError
 from chainrule.graph.source import user_source
 from chainrule.ops import integers
@@ -241,11 +241,11 @@ def sign(x: Any) -> Any:
 
 
 def floating(x: Any) -> Any:
-    """``x`` as NumPy's float-only functions take it: integers and bools become float64."""
+    """``x`` in the dtype NumPy's float-only functions compute in: float64 for all but the smallest integers."""
     if isinstance(x, (int, float, complex)) and not isinstance(x, bool):
         return float(x) if isinstance(x, int) else x
     x = as_symbol(x)
-    return x if x.dtype.kind in "fc" else p.cast(x, dtype=np.dtype(float))
+    return x if x.dtype.kind in "fc" else p.cast(x, dtype=resolve(np.sqrt, (x.dtype,))[1])
 
 
 def _pair(x: Any, y: Any) -> tuple[Any, Any]:
@@ -257,7 +257,7 @@ def _pair(x: Any, y: Any) -> tuple[Any, Any]:
 
 def fmod(x: Any, y: Any) -> Any:
     """The remainder with the sign of the dividend."""
-    x, y = _pair(x, y)
+    x, y = (_as_int8(v) for v in _pair(x, y))
     size = p.absolute(y)
     return p.where(p.less(x, 0), -p.mod(-x, size), p.mod(x, size))
 
@@ -295,7 +295,13 @@ def heaviside(x: Any, y: Any) -> Any:
 
 def conjugate(x: Any) -> Any:
     """The complex conjugate; a real array is copied."""
-    return p.conj(x) if is_complex(x) else as_symbol(x).copy()
+    return p.conj(x) if is_complex(x) else as_symbol(x).copy() if x.dtype.kind != "b" else _as_int8(x)
+
+
+def _as_int8(x: Any) -> Any:
+    """``x`` with bools as int8, in which NumPy does their arithmetic."""
+    x = as_symbol(x)
+    return p.cast(x, dtype=np.dtype(np.int8)) if x.dtype.kind == "b" else x
 
 
 def float_power(x: Any, y: Any) -> Any:
@@ -338,11 +344,13 @@ for _ufunc, _composition in (
     (np.divmod, divmod_), (np.modf, modf), (np.fmax, fmax), (np.fmin, fmin), (np.heaviside, heaviside),
     (np.conjugate, conjugate),
     (np.positive, lambda x: x + 0 if x.dtype.kind == "b" else as_symbol(x).copy()),
-    (np.square, lambda x: x**2), (np.reciprocal, lambda x: 1 / x if is_floating(x) else p.floor_divide(1, x)),
+    (np.square, lambda x: _as_int8(x) ** 2),
+    (np.reciprocal, lambda x: 1 / x if is_floating(x) else p.floor_divide(1, _as_int8(x))),
     (np.deg2rad, _scaled(np.pi / 180)), (np.radians, _scaled(np.pi / 180)),
     (np.rad2deg, _scaled(180 / np.pi)), (np.degrees, _scaled(180 / np.pi)),
     (np.ldexp, ldexp), (np.frexp, frexp), (np.float_power, float_power), (np.matmul, matmul),
-    (np.vecdot, lambda x, y: np.sum(conjugate(x) * y, axis=-1)),
+    (np.vecdot, lambda x, y: np.squeeze(
+        matmul(np.expand_dims(conjugate(x), -2), np.expand_dims(y, -1)), (-2, -1))),
     (np.matvec, lambda x, y: np.squeeze(matmul(x, np.expand_dims(y, -1)), -1)),
     (np.vecmat, lambda x, y: np.squeeze(matmul(np.expand_dims(conjugate(x), -2), y), -2)),
 ):  # fmt: skip
