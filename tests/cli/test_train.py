@@ -100,6 +100,20 @@ def test_a_table_of_numbers(chainrule: Any, tmp_path: Path) -> None:
     assert "colour" in page
 
 
+def test_label_smoothing_is_for_classes(chainrule: Any, tmp_path: Path) -> None:
+    ran = chainrule("train", table(tmp_path / "rows.csv"), "--target", "target", "--label-smoothing", 0.1, "--out", "o")
+    assert ran.code == 2
+    assert "--label-smoothing has no use for a regression" in ran.err
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_smoothed_loss_is_explained(chainrule: Any, tmp_path: Path) -> None:
+    ran = chainrule("train", *SMALL, "--json", "--out", "o")
+    assert ran.summary["train_loss"] > 0.5
+    page = (tmp_path / "o" / "report.html").read_text(encoding="utf-8")
+    assert "labels are smoothed by 0.1: the loss of a perfect network is 0.500, not 0" in page
+
+
 def test_a_table_of_classes(chainrule: Any, tmp_path: Path) -> None:
     path = table(tmp_path / "rows.csv", 200, kind="classes")
     ran = chainrule("train", path, "--target", "target", "--hidden", "16", "--quiet", "--json")
@@ -120,14 +134,14 @@ def test_all_options_reach_the_run(chainrule: Any, tmp_path: Path) -> None:
     ran = chainrule(
         "train", "digits", "--hidden", "6, 5", "--activation", "tanh", "--optimizer", "adamw", "--lr", 0.01,
         "--schedule", "one-cycle", "--epochs", 1, "--batch-size", 200, "--dropout", 0.1, "--weight-decay", 0.02,
-        "--seed", 4, "--validation", 0.2, "--patience", 3, "--quiet", "--out", "o",
+        "--seed", 4, "--validation", 0.2, "--patience", 3, "--label-smoothing", 0.05, "--quiet", "--out", "o",
     )  # fmt: skip
     assert ran.code == 0, ran.err
     config = tomllib.loads((tmp_path / "o" / "config.toml").read_text())
     assert config["network"] == {"hidden": [6, 5], "activation": "tanh", "dropout": 0.1}
     assert config["training"] == {
         "optimizer": "adamw", "learning_rate": 0.01, "schedule": "one-cycle", "weight_decay": 0.02, "epochs": 1,
-        "batch_size": 200, "validation": 0.2, "patience": 3,
+        "batch_size": 200, "validation": 0.2, "patience": 3, "label_smoothing": 0.05,
     }  # fmt: skip
 
 
@@ -161,6 +175,7 @@ def test_every_schedule(chainrule: Any, name: str, tmp_path: Path) -> None:
         (("--lr", "nan"), ("--lr can't be nan",)),
         (("--epochs", "0"), ("--epochs can't be 0", "a whole number from 1 up")),
         (("--batch-size", "0"), ("--batch-size can't be 0",)),
+        (("--label-smoothing", "1"), ("--label-smoothing can't be 1.0",)),
         (("--dropout", "1"), ("--dropout can't be 1.0", "0 to below 1")),
         (("--weight-decay", "-0.1"), ("--weight-decay can't be -0.1",)),
         (("--seed", "-1"), ("--seed can't be -1",)),

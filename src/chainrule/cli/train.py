@@ -123,6 +123,15 @@ def train(
             help="Pull of the weights to 0; 0 by default, 0.01 for adamw.",
         ),
     ] = None,
+    label_smoothing: Annotated[
+        float | None,
+        typer.Option(
+            "--label-smoothing",
+            metavar="SHARE",
+            rich_help_panel=_TRAINING,
+            help="Share of each label spread over all classes; 0.1 by default for digits, else 0.",
+        ),
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(
@@ -177,6 +186,7 @@ def train(
         "hidden": None if hidden is None else _sizes(hidden), "activation": activation, "dropout": dropout,
         "optimizer": optimizer, "learning_rate": lr, "schedule": schedule, "epochs": epochs, "batch_size": batch_size,
         "weight_decay": weight_decay, "seed": seed, "validation": validation, "patience": patience,
+        "label_smoothing": label_smoothing,
     }  # fmt: skip
     # Text about a run goes to stderr when stdout is for a program.
     say = (lambda text: None) if quiet else note if as_json else print

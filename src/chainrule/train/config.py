@@ -29,17 +29,21 @@ TASKS = ("digits", "mnist", "table")
 
 # Per task: the defaults of the options that are not given.
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "digits": {"hidden": (256, 128), "dropout": 0.4, "learning_rate": 2e-3, "epochs": 50, "batch_size": 32},
-    "mnist": {"hidden": (256, 128), "dropout": 0.0, "learning_rate": 2e-3, "epochs": 5, "batch_size": 128},
+    # So few pictures are learnt by heart within 10 epochs; smoothed labels halve what that costs on the test rows.
+    "digits": {
+        "hidden": (256, 128), "label_smoothing": 0.1, "learning_rate": 2e-3, "epochs": 40, "batch_size": 32,
+    },
+    "mnist": {"hidden": (256, 128), "learning_rate": 2e-3, "epochs": 5, "batch_size": 128},
     # Tables also stop early: how long a network of this size may learn from unknown rows is not known beforehand.
-    "table": {"hidden": (128, 64), "dropout": 0.0, "learning_rate": 2e-3, "patience": 20},
-}
+    "table": {"hidden": (128, 64), "learning_rate": 2e-3, "patience": 20},
+}  # fmt: skip
 
 _SECTIONS = {
     "run": ("task", "data", "target", "seed"),
     "network": ("hidden", "activation", "dropout"),
     "training": (
         "optimizer", "learning_rate", "schedule", "weight_decay", "epochs", "batch_size", "validation", "patience",
+        "label_smoothing",
     ),
 }  # fmt: skip
 
@@ -50,6 +54,7 @@ class RunConfig:
 
     ``task``: ``digits``, ``mnist`` (``data`` is the folder) or ``table`` (``data`` is the file, ``target`` the
     column).  ``patience``: epochs without a better validation loss before training stops; 0 is never.
+    ``label_smoothing``: the share of each label spread over all classes (classification only).
     """
 
     task: str
@@ -67,6 +72,7 @@ class RunConfig:
     seed: int
     validation: float
     patience: int
+    label_smoothing: float
 
     def __post_init__(self) -> None:
         _one_of("task", self.task, TASKS)
@@ -83,6 +89,8 @@ class RunConfig:
         _number("--seed", self.seed, "a whole number from 0 to 2**63 - 1", 0 <= self.seed < 2**63)
         _number("--validation", self.validation, "a share of the training rows, 0 to below 1", 0 <= self.validation < 1)
         _number("--patience", self.patience, "a whole number from 0 up", self.patience >= 0)
+        smoothing = self.label_smoothing
+        _number("--label-smoothing", smoothing, "a share from 0 to below 1", 0 <= smoothing < 1)
         if self.patience and not self.validation:
             raise OptionError(
                 "--patience needs validation rows", expected="--validation above 0", got="--validation 0",
@@ -98,7 +106,7 @@ class RunConfig:
         _one_of("task", task, TASKS)
         values: dict[str, Any] = {
             "task": task, "data": None, "target": None, "activation": "relu", "optimizer": "adam", "schedule": "cosine",
-            "seed": 0, "validation": 0.1, "patience": 0, **DEFAULTS[task],
+            "dropout": 0.0, "label_smoothing": 0.0, "seed": 0, "validation": 0.1, "patience": 0, **DEFAULTS[task],
         }  # fmt: skip
         values |= {name: value for name, value in given.items() if value is not None}
         if task == "table":
@@ -143,7 +151,7 @@ class RunConfig:
                     raise _damaged(where, f"[{section}] {name} = {value!r}" if value is not None else f"no {name}")
                 values[name] = value
         values["hidden"] = tuple(values["hidden"])
-        for name in ("learning_rate", "dropout", "weight_decay", "validation"):
+        for name in ("learning_rate", "dropout", "weight_decay", "validation", "label_smoothing"):
             values[name] = float(values[name])
         return RunConfig(**values)
 
@@ -212,6 +220,7 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
     "batch_size": _integer,
     "validation": _real,
     "patience": _integer,
+    "label_smoothing": _real,
 }
 
 

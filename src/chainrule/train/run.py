@@ -84,11 +84,11 @@ def make_model(config: RunConfig, inputs: int, outputs: int) -> nn.MLP:
     return nn.MLP.init(sizes, activation=config.activation, dropout=config.dropout, rng=rng)
 
 
-def task_functions(task: str, outputs: int, scale: Any) -> tuple[Any, Any, str, Any]:
+def task_functions(task: str, outputs: int, scale: Any, label_smoothing: float) -> tuple[Any, Any, str, Any]:
     """Loss with key, forward pass, the metric's name and the metric, for a task; ``scale`` is the target's unit."""
     if task == "classification":
         return (
-            lambda model, x, y, key: nn.cross_entropy(model(x, key=key), y),
+            lambda model, x, y, key: nn.cross_entropy(model(x, key=key), y, label_smoothing=label_smoothing),
             lambda model, x: model(x),
             "accuracy",
             nn.accuracy,
@@ -114,6 +114,11 @@ def start(
 
     Raises :class:`TrainingError` when it is not, or can't be written, and all that ``fit`` raises.
     """
+    if config.label_smoothing and splits.train.task == "regression":
+        raise OptionError(
+            "--label-smoothing has no use for a regression", expected="a target of classes, or --label-smoothing 0",
+            got=f"numbers in {', '.join(splits.preprocessor.target.names)}", fix="leave --label-smoothing out",
+        )  # fmt: skip
     check_new(folder)
     make_folder(folder)
     check_writable(folder)
@@ -167,7 +172,7 @@ def _run(
     outputs = output_size(splits)
     model = make_model(config, _inputs(splits), outputs)
     scale = 1.0 if outputs > 1 else splits.preprocessor.target_scale
-    loss, forward, metric, measure = task_functions(splits.train.task, outputs, scale)
+    loss, forward, metric, measure = task_functions(splits.train.task, outputs, scale, config.label_smoothing)
     rate = config.make_schedule(data.batch_count(len(splits.train), config.batch_size))
     log = _MetricsFile(folder / "metrics.csv")
     with one_blas_thread():
@@ -328,8 +333,18 @@ def _report(
         evaluation=Evaluation(truth, prediction, classes, target, _mistakes(splits, outputs, truth, prediction)),
         metric=metric,
         best_epoch=result.best_epoch,
-        notes=splits.preprocessor.notes,
+        notes=[*splits.preprocessor.notes, *_smoothing_note(config.label_smoothing, len(classes))],
     )
+
+
+def _smoothing_note(share: float, classes: int) -> list[str]:
+    """What the loss is at its best when labels are smoothed: the entropy of a smoothed label."""
+    if not share:
+        return []
+    other = share / classes
+    right = 1 - share + other
+    least = -right * math.log(right) - (classes - 1) * other * math.log(other)
+    return [f"labels are smoothed by {share:g}: the loss of a perfect network is {least:.3f}, not 0"]
 
 
 def _text(value: Any) -> str:

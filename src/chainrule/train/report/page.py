@@ -237,7 +237,7 @@ def _network(report: Report) -> str:
     settings = _table(("setting", "value"), [(html.escape(a), html.escape(b)) for a, b in report.settings])
     notes = "".join(f"<li>{html.escape(note)}</li>" for note in report.notes)
     figures = _figure("Layers", "", layers) + _figure("Settings", "", f'<div class="scroll">{settings}</div>')
-    remarks = f"<h3>About the data</h3><ul>{notes}</ul>" if notes else ""
+    remarks = f"<h3>Notes</h3><ul>{notes}</ul>" if notes else ""
     return f'<h2>The network</h2><section class="figures">{figures}</section>{remarks}'
 
 
