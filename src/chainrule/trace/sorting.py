@@ -60,6 +60,8 @@ def lexsort(keys: Any, axis: int = -1) -> Any:
     rows = [as_symbol(k) for k in keys]
     if not rows:
         raise ShapeError("need sequence of keys with len > 0 in lexsort", got="no keys", where=user_source())
+    if rows[0].ndim == 0:
+        return as_symbol(np.int64(0))
     found = argsort(rows[0], axis)
     for row in rows[1:]:
         found = np.take_along_axis(found, argsort(np.take_along_axis(row, found, axis), axis), axis)

@@ -285,7 +285,7 @@ class Symbol(Expr):
 
     def _ufunc_into(self, outs: Any, ufunc: Any, method: str, inputs: Any, kwargs: Any) -> Any:
         for out in outs:
-            if not isinstance(out, Symbol):
+            if out is not None and not isinstance(out, Symbol):
                 raise TraceError(
                     "a traced value is written into a plain ndarray, which can't hold it",
                     expected="an array made from a traced one: np.zeros_like(x), np.zeros(n, like=x), x.copy()",
@@ -298,8 +298,9 @@ class Symbol(Expr):
         results = result if isinstance(result, tuple) else (result,)
         if where is not True:
             choose = ARRAY_FUNCTIONS[np.where]
-            results = tuple(choose(where, r, out) for out, r in zip(outs, results, strict=True))
-        written = tuple(out._write(r, kwargs.get("casting", "same_kind")) for out, r in zip(outs, results, strict=True))
+            results = tuple(r if out is None else choose(where, r, out) for out, r in zip(outs, results, strict=True))
+        cast = kwargs.get("casting", "same_kind")
+        written = tuple(r if out is None else out._write(r, cast) for out, r in zip(outs, results, strict=True))
         return written if isinstance(result, tuple) else written[0]
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
