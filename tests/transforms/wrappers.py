@@ -121,19 +121,15 @@ def order(names: Sequence[str]) -> int:
 
 def refused(names: Sequence[str]) -> bool:
     """Whether the stack differentiates a while_loop in reverse, or a custom_vjp forward before reverse."""
-    loop = custom = impossible = False
+    loop = custom = False
     for name in names:
         mode = ALL[name].mode
         if loop and "rev" in mode:
             return True
         if custom and mode == "fwd":
             return True
-        # A rule written with vjp over a loop is met as soon as something traces it; at the top nothing does.
-        if impossible and name not in ("custom_vjp", "checkpoint"):
-            return True
         if "rev" in mode:
             custom = False
         loop = loop or name == "while_loop"
         custom = custom or name == "custom_vjp"
-        impossible = impossible or (loop and custom)
     return False

@@ -8,6 +8,7 @@ their graphs, so gradients reach what they close over.  With concrete arguments 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from functools import update_wrapper
 from typing import Any
 
@@ -244,12 +245,16 @@ def _named(wrapper: Function, f: Function) -> Function:
 # --------------------------------------------------------------------------------------------------------- custom_vjp
 
 
+_RULES_BEING_TRACED: ContextVar[tuple[int, ...]] = ContextVar("chainrule_rules_being_traced", default=())
+
+
 class custom_vjp:
     """A function with a reverse-mode rule of its own.
 
     ``f.defvjp(forward, backward)``: ``forward(*args)`` returns (output, residuals); ``backward(residuals, cotangent)``
     returns a tuple with one cotangent per argument (None for an integer one).  ``nondiff_argnums`` name arguments that
-    are plain Python values; ``backward`` gets them first.  Higher derivatives go through the code of both functions.
+    are plain Python values; ``backward`` gets them first.  Higher derivatives go through the code of both functions,
+    and of ``f`` where these call it.
     Forward mode raises NotDifferentiableError.  Functions may close over arrays, not over Symbols: pass those in.
     """
 
@@ -280,11 +285,22 @@ class custom_vjp:
                 full[i] = value
             return full
 
-        if not any(isinstance(x, Expr) for x in flat):
-            return self.f(*args)
+        around = _RULES_BEING_TRACED.get()
+        if not any(isinstance(x, Expr) for x in flat) or id(self) in around:
+            return self.f(*args)  # a rule that calls its own function means the code of it
         specs = [leaf_spec(x) for x in flat]
         primal = _closed(_traced(lambda *a: self.f(*rejoin(a)), flat, structure, values=True), self.f)
-        forward = _traced(lambda *a: self.forward(*rejoin(a)), flat, structure, values=True)  # type: ignore[misc]
+        token = _RULES_BEING_TRACED.set((*around, id(self)))
+        try:
+            forward = _traced(lambda *a: self.forward(*rejoin(a)), flat, structure, values=True)  # type: ignore[misc]
+            return self._record(forward, primal, flat, specs, structure, plain)
+        finally:
+            _RULES_BEING_TRACED.reset(token)
+
+    def _record(
+        self, forward: Traced, primal: Graph, flat: list[Any], specs: Sequence[Spec], structure: Any, plain: list[Any]
+    ) -> Any:
+        """The line that holds the rule; ``forward`` is checked against the function, and the backward rule traced."""
         forward_graph = _closed(forward, self.forward)
         outputs = len(primal.outputs)
         _same_type(primal.output_specs, forward_graph.output_specs[:outputs], "custom_vjp",
