@@ -8,7 +8,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import scipy.special
-from samples import _REFERENCE
+from samples import _REFERENCE, Sample, add, normal, whole
 
 
 def _typed(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -29,9 +29,13 @@ def _whole_order(f: Callable[..., Any]) -> Callable[..., Any]:
 
 for _name in (
     "erf", "erfc", "erfcx", "erfinv", "erfcinv", "dawsn", "log_ndtr", "gammaln", "digamma", "gamma", "rgamma", "beta",
-    "betaln", "gammainc", "gammaincc", "zeta", "expi", "xlogy", "xlog1py", "logit", "jv", "yv", "iv", "ive", "kv", "kve",
+    "betaln", "gammainc", "gammaincc", "zeta", "expi", "xlogy", "xlog1py", "logit", "jv", "yv", "iv", "ive", "kv",
+    "kve",
 ):  # fmt: skip
     _REFERENCE[_name] = _typed(getattr(scipy.special, _name))
 _REFERENCE["polygamma"] = _typed(_whole_order(scipy.special.polygamma))
 _REFERENCE["expn"] = _typed(_whole_order(scipy.special.expn))
 _REFERENCE["phi"] = _typed(_phi)
+
+# The second is of integers, as it refuses derivatives: tests/trace/test_special.py asserts the refusal.
+add("fixed", Sample((normal(2, 3), whole(0, 5, 3)), {"what": "the order"}, value=lambda x, n: x + 0))

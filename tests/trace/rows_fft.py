@@ -20,11 +20,13 @@ for _norm in (None, "backward", "ortho", "forward"):
         row(f"hfft {_how}", lambda x, y, how=_how: F.hfft(both(x, y), **how), X, Y)
         row(f"ihfft {_how}", lambda x, how=_how: F.ihfft(x, axis=0, **how), X)
 for _name in ("fft2", "ifft2", "fftn", "ifftn", "irfft2", "irfftn"):
-    row(_name, lambda x, y, f=getattr(F, _name): f(both(x, y)), P, Q)
-    row(f"{_name} s axes", lambda x, y, f=getattr(F, _name): f(both(x, y), s=(4, 3), axes=(0, 2), norm="ortho"), P, Q)
+    _f = getattr(F, _name)
+    row(_name, lambda x, y, f=_f: f(both(x, y)), P, Q)
+    row(f"{_name} s axes", lambda x, y, f=_f: f(both(x, y), s=(4, 3), axes=(0, 2), norm="ortho"), P, Q)
 for _name in ("rfft2", "rfftn"):
-    row(_name, lambda x, f=getattr(F, _name): f(x), P)
-    row(f"{_name} s axes", lambda x, f=getattr(F, _name): f(x, s=(4, 3), axes=(0, 2), norm="ortho"), P)
+    _f = getattr(F, _name)
+    row(_name, lambda x, f=_f: f(x), P)
+    row(f"{_name} s axes", lambda x, f=_f: f(x, s=(4, 3), axes=(0, 2), norm="ortho"), P)
 row("fftshift", lambda x: (F.fftshift(x), F.fftshift(x, axes=1), F.ifftshift(x), F.ifftshift(x, (0, 2))), P)
 row("power spectrum", lambda x: np.abs(F.rfft(x)) ** 2, X)
 row("convolution by transforms", lambda x, y: F.irfft(F.rfft(x, 8) * F.rfft(y, 8), 8), X, Y)

@@ -70,7 +70,8 @@ for _notation, *_arrays in (
     ("ij,jk->ik", A, B), ("ij,jk", A, B), ("ij,jk,kl->li", A, B, n(2, 3)), ("ij->ji", A), ("ij->", A), ("ij->i", A),
     ("ii", K), ("ii->i", K), ("iij->j", n(3, 3, 2)), ("iii->i", n(3, 3, 3)), ("ijij->ij", n(2, 3, 2, 3)),
     ("bij,bjk->bik", C, n(2, 4, 2)), ("...ij,...jk->...ik", C, n(4, 2)), ("...i,...i", C, V4), ("i...->...", C),
-    ("...", A), ("ij,ij->ij", A, A + 1), ("ij,ij,ij->", A, A + 1, A + 2), ("i,j->ij", V3, V4), (" i j , j -> i ", A, V4),
+    ("...", A), ("ij,ij->ij", A, A + 1), ("ij,ij,ij->", A, A + 1, A + 2), ("i,j->ij", V3, V4),
+    (" i j , j -> i ", A, V4),
     ("ij,kj->ijk", A, n(5, 4)), (",ij->ij", np.array(2.0), A), ("ij,jk,k->", A, B, n(2)), ("ba", A),
     ("...ij,j...->i...", C, n(4, 2)), ("ij,ij->ij", A, n(1, 4)), ("bhqd,bhkd->bhqk", n(2, 2, 3, 4), n(2, 2, 5, 4)),
     ("ab,bc,cd,de->ae", A, B, n(2, 3), n(3, 2)), ("iij,jkk->ik", n(2, 2, 3), n(3, 4, 4)), ("i,i,i->i", V3, V3, V3 + 1),
@@ -84,7 +85,7 @@ row("einsum given path", lambda x, y, z: np.einsum(
     "ij,jk,kl->il", x, y, z, optimize=["einsum_path", (1, 2), (0, 1)]), A, B, n(2, 3))  # fmt: skip
 row("einsum complex", lambda x, y: np.abs(np.einsum("ij,kj->ik", both(x, y), both(y, -x))), A, A + 1)
 
-# ------------------------------------------------------------------------------------------------- solving, determinants
+# ------------------------------------------------------------------------------------------------ solving, determinants
 row("LA.solve", lambda a, b: LA.solve(a, b), K, n(3, 2), **LOOSE)
 row("LA.solve vector", lambda a, b: LA.solve(a, b), KS, V3, **LOOSE)
 row("LA.solve stacks", lambda a, b: LA.solve(a, b), KS, n(4, 2, 3, 1), **LOOSE)
@@ -104,7 +105,8 @@ row("LA.pinv hermitian", lambda a: LA.pinv(a + t(a), hermitian=True), K, rtol=1e
 row("LA.lstsq", lambda a, b: LA.lstsq(a, b), TALL[0], n(4, 2), values=True, **LOOSE)
 row("LA.lstsq vector", lambda a, b: LA.lstsq(a, b), WIDE[0], V3, values=True, **LOOSE)
 row("LA.cond", lambda a: tuple(LA.cond(a, p) for p in (None, -2, 1, np.inf, "fro")), K, **LOOSE)
-row("LA.matrix_rank", lambda a: (LA.matrix_rank(a), LA.matrix_rank(a, tol=1.5), LA.matrix_rank(a[0])), KS, smooth=False)
+row("LA.matrix_rank", lambda a: (LA.matrix_rank(a), LA.matrix_rank(a, tol=1.5), LA.matrix_rank(a[0])), KS,
+    smooth=False)  # fmt: skip
 row("LA.matrix_rank hermitian", lambda a: LA.matrix_rank(a + t(a), hermitian=True, rtol=1e-3), K, smooth=False)
 
 # ------------------------------------------------------------------------------------------------------ factorisations

@@ -23,15 +23,20 @@ TWO_ARGUMENTS: dict[str, tuple[tuple[float, float], tuple[float, float]]] = {
     "inv_boxcox1p": ((0.1, 0.9), (-0.9, 0.9)), "huber": ((0.5, 1), (-2, 2)), "pseudo_huber": ((0.5, 1), (-2, 2)),
 }  # fmt: skip
 for _name, (_low, _high) in ONE_ARGUMENT.items():
-    if hasattr(sp, _name):
-        row(f"sp.{_name}", lambda x, f=getattr(sp, _name): f(x), u(2, 3, low=_low, high=_high))
+    _f = getattr(sp, _name, None)
+    if _f is not None:
+        row(f"sp.{_name}", lambda x, f=_f: f(x), u(2, 3, low=_low, high=_high))
 for _name, (_first, _second) in TWO_ARGUMENTS.items():
-    row(f"sp.{_name}", lambda x, y, f=getattr(sp, _name): f(x, y), u(2, 1, low=_first[0], high=_first[1]),
+    _f = getattr(sp, _name)
+    row(f"sp.{_name}", lambda x, y, f=_f: f(x, y), u(2, 1, low=_first[0], high=_first[1]),
         u(3, low=_second[0], high=_second[1]))  # fmt: skip
 for _name in ("jv", "yv", "iv", "ive", "kv", "kve"):
-    row(f"sp.{_name}", lambda x, f=getattr(sp, _name): f(np.arange(3)[:, None], x), u(4, low=0.5, high=4), float32=False)
+    _f = getattr(sp, _name)
+    row(f"sp.{_name}", lambda x, f=_f: f(np.arange(3)[:, None], x), u(4, low=0.5, high=4),
+        float32=False)  # fmt: skip
 for _name in ("gammainc", "gammaincc"):
-    row(f"sp.{_name}", lambda x, f=getattr(sp, _name): f(1.7, x), u(4, low=0.3, high=4))
+    _f = getattr(sp, _name)
+    row(f"sp.{_name}", lambda x, f=_f: f(1.7, x), u(4, low=0.3, high=4))
 row("sp.zeta", lambda x: sp.zeta(2.5, x), u(4, low=0.3, high=4))
 row("sp.expn", lambda x: sp.expn(np.array([[0], [1], [3]]), x), u(4, low=0.5, high=4), float32=False)
 row("sp.boxcox at 0", lambda x: sp.boxcox(x, np.zeros_like(x)), u(4, low=0.5, high=2))

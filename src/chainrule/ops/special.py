@@ -17,17 +17,49 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.base.errors import UnsupportedError
+from chainrule.base.errors import NotDifferentiableError, UnsupportedError
 from chainrule.ops import erf as numeric
 from chainrule.ops.expr import Expr
 from chainrule.ops.pointwise import cos, equal, exp, less, log, log1p, sign, where
-from chainrule.ops.record import NotDifferentiable, Pointwise
+from chainrule.ops.record import Custom, NotDifferentiable, Pointwise, batch_all
 
 _TWO_OVER_ROOT_PI = 2 / math.sqrt(math.pi)
 _HALF_ROOT_PI = math.sqrt(math.pi) / 2
 _ROOT_HALF = math.sqrt(0.5)
-_ORDER = NotDifferentiable("its order counts terms or derivatives: the derivative with respect to it is not known here")
+_ORDER = NotDifferentiable("the derivative with respect to the order is not known here")
 _SHAPE = NotDifferentiable("the derivative with respect to the shape has no closed form")
+
+
+def _refuse(what: str) -> None:
+    raise NotDifferentiableError(
+        f"the derivative with respect to {what} is not known", expected=f"{what} as a number that is not varied",
+        got="an array that is differentiated", fix="pass it through cr.stop_gradient, or use cr.custom_vjp",
+    )  # fmt: skip
+
+
+def _fixed_vjp(ct: Any, out: Any, args: Any, wanted: Any, what: str) -> list[Any]:
+    if wanted[1]:
+        _refuse(what)
+    return [ct, None]
+
+
+def _fixed_jvp(tangents: Any, out: Any, args: Any, what: str) -> Any:
+    if tangents[1] is not None:
+        _refuse(what)
+    return tangents[0]
+
+
+fixed: Custom = Custom(
+    # A rule that states "no derivative" is a zero to the transforms; here that would be a wrong one, so this refuses.
+    "fixed",
+    lambda y, order, what: y,
+    shape_rule=lambda y, order, what: y,
+    vjp=_fixed_vjp,
+    jvp=_fixed_jvp,
+    batching=lambda args, batched, size, attrs: fixed(*batch_all(args, batched, size), **attrs),
+    latex="#0",
+    sentence="passes the first on, and refuses to be differentiated with respect to the second",
+)
 
 
 @cache

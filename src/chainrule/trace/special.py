@@ -23,6 +23,7 @@ from chainrule.graph.source import user_source
 from chainrule.ops import pointwise as p
 from chainrule.ops import special as s
 from chainrule.ops.expr import Expr
+from chainrule.ops.record import NotDifferentiable, Pointwise
 from chainrule.trace.symbol import as_symbol
 from chainrule.trace.table import LATE, UFUNCS
 from chainrule.trace.ufuncs import register
@@ -166,12 +167,21 @@ def _as_scipy_takes(ufunc: Any, call: Callable[..., Any]) -> Callable[..., Any]:
             )  # fmt: skip
         into = ufunc.resolve_dtypes((*kinds, *([None] * ufunc.nout)))[: len(args)]
         float_type = next(dtype for dtype in into[::-1] if dtype.kind in "fc")  # an integer order counts as a float
-        return call(*[
-            x if type(x) is float or _weak(x) == float_type else p.cast(as_symbol(x), dtype=float_type)
-            for x in args
-        ])  # fmt: skip
+        ready = [
+            x if type(x) is float or _weak(x) == float_type else p.cast(as_symbol(x), dtype=float_type) for x in args
+        ]
+        result = call(*ready)
+        for position, arg in enumerate(args):
+            if isinstance(arg, Expr) and arg.dtype.kind == "f" and _unknown(call, position):
+                result = s.fixed(result, arg, what=f"argument {position} of {ufunc.__name__}")
+        return result
 
     return cast_and_call
+
+
+def _unknown(call: Any, position: int) -> bool:
+    """Whether the derivative in this argument is one that nobody wrote down."""
+    return isinstance(call, Pointwise) and isinstance(call.partials[position], NotDifferentiable)
 
 
 def find(ufunc: Any) -> Any:
