@@ -1,0 +1,581 @@
+"""Matrix products as LLVM text: C[m, n] (+)= A[m, k]·B[k, n], one function per product, all sizes known.
+
+The function computes a range of chunks (``plan`` in ``tiles`` cuts the work).  In a chunk: for each block of k, the
+panels of B are packed (or read in place), then for each tile of rows and each panel the sums of one register tile run
+over the block with fused multiply-adds: a row of the panel times broadcasts of A (Goto and van de Geijn, 2008).
+Few rows or columns along contiguous k use dot products of vectors along k instead.  Sums are taken in an order that
+depends on the plan alone, never on the number of threads.
+
+Hooks put other work into the product: ``prologue_a`` and ``prologue_b`` compute an operand block instead of reading
+it; ``epilogue`` changes the sums in registers before they are stored; ``finish`` gets a finished block in memory,
+while it is in the first-level cache, and stores what it likes.
+Does not do: complex and integer products, sums of a k split over threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from chainrule.compile.packing import pack_panel, pack_rows, skewed
+from chainrule.compile.target import Target
+from chainrule.compile.tiles import Matrix, Panels, Plan, Product, Rows, merged, plan
+from chainrule.compile.writer import (
+    Lines,
+    Vectors,
+    Writer,
+    add,
+    at,
+    branch,
+    carried,
+    divide,
+    known,
+    least,
+    loop,
+    most,
+    multiply,
+    subtract,
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of a matrix in memory: element (i, j) of the block is ``pointer[row_stride·i + column_stride·j]``.
+
+    ``row`` and ``column`` are SSA names (or literals) of where it begins in the matrix, ``batch`` of which matrix of
+    the batch it is; ``rows`` and ``columns`` are its size.
+    """
+
+    pointer: str
+    batch: str
+    row: str
+    column: str
+    rows: int
+    columns: int
+    row_stride: int
+    column_stride: int
+
+    def turned(self) -> Block:
+        """The same block of the transposed matrix."""
+        return Block(self.pointer, self.batch, self.column, self.row, self.columns, self.rows, self.column_stride,
+                     self.row_stride)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sums:
+    """The sums of a register tile: ``values[i][j]`` is vector j of row i, of LLVM type ``<lanes x element>``.
+
+    The tile begins at (``row``, ``column``) of C; it has ``columns`` columns: the last vector may have fewer than
+    ``lanes`` (the other lanes hold numbers of no meaning).  Where ``turned`` is set, rows and columns are those of the
+    transposed C: lanes run along C's rows.
+    """
+
+    values: list[list[str]]
+    element: str
+    lanes: int
+    batch: str
+    row: str
+    column: str
+    columns: int
+    turned: bool = False
+
+
+Fill = Callable[[Writer, Block], None]
+Epilogue = Callable[[Writer, Sums], list[list[str]]]
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What rides in a product.  See the head of this file.
+
+    ``whole_rows``: ``finish`` gets blocks with all columns of their rows, so that it can reduce over rows.
+    """
+
+    prologue_a: Fill | None = None
+    prologue_b: Fill | None = None
+    epilogue: Epilogue | None = None
+    finish: Fill | None = None
+    whole_rows: bool = False
+
+
+@dataclass(frozen=True)
+class ProductKernel:
+    """The text of ``void @name(ptr buffers, i64 begin, i64 end)``, which computes the chunks from begin to end.
+
+    ``scratch`` is how many bytes of stack a call takes; ``flops`` counts the whole product.
+    """
+
+    name: str
+    text: str
+    chunks: int
+    flops: int
+    scratch: int
+    plan: Plan | None
+
+    def __str__(self) -> str:
+        return f"kernel {self.name}: {self.plan or 'nothing to do'}"
+
+
+def product(
+    spec: Product,
+    target: Target,
+    *,
+    name: str = "product",
+    hooks: Hooks | None = None,
+    writer: Writer | None = None,
+    entry: list[str] | None = None,
+    attributes: str = "#0",
+) -> ProductKernel:
+    """The kernel of a matrix product.
+
+    The matrices are ``buffers[slot]``.  Hooks write to ``writer`` and may add lines to ``entry``, the function's first
+    block (``%buffers`` is in scope there).
+    """
+    hooks = hooks or Hooks()
+    plain = hooks == Hooks()
+    spec = merged(spec) if plain else spec
+    if _turns(spec, hooks):
+        spec, hooks = _turned(spec, hooks)
+        turned = True
+    else:
+        turned = False
+    out = writer if writer is not None else Lines()
+    head = entry if entry is not None else []
+    signature = f"define internal void @{name}(ptr noalias %buffers, i64 %begin, i64 %end) {attributes} {{"
+    if min(spec.m, spec.n, *spec.batch, 1) < 1:
+        return ProductKernel(name, "\n".join([signature, "entry:", "  ret void", "}"]), 0, 0, 0, None)
+    packs = (hooks.prologue_a is not None, hooks.prologue_b is not None)
+    cut = plan(spec, target, packs=packs, whole_rows=hooks.whole_rows)
+    code = _Code(spec, cut, target, hooks, out, head, turned)
+    code.chunks()
+    body = [*head, "  br label %start", "start:", *out.lines, "  ret void", "}"]
+    text = "\n".join([signature, "entry:", *body])
+    return ProductKernel(name, text, cut.chunks, spec.flops, code.scratch, cut)
+
+
+def _turns(spec: Product, hooks: Hooks) -> bool:
+    """Whether Cᵀ = Bᵀ·Aᵀ is computed instead: C's rows lie side by side, or one column meets an A that does."""
+    c = spec.c
+    if c is not None and c.column != 1 and spec.n > 1:
+        return not hooks.whole_rows
+    return spec.n == 1 and spec.m > 1 and spec.a.row == 1 and spec.a.column != 1 and (
+        c is None or c.row == 1
+    ) and hooks.prologue_a is None  # fmt: skip
+
+
+def _turned(spec: Product, hooks: Hooks) -> tuple[Product, Hooks]:
+    def flip(x: Matrix | None) -> Matrix | None:
+        return None if x is None else x._replace(row=x.column, column=x.row)
+
+    def through(fill: Fill | None) -> Fill | None:
+        return None if fill is None else lambda out, block: fill(out, block.turned())
+
+    a, b = flip(spec.b), flip(spec.a)
+    assert a is not None
+    assert b is not None
+    return (
+        replace(spec, m=spec.n, n=spec.m, a=a, b=b, c=flip(spec.c)),
+        Hooks(through(hooks.prologue_b), through(hooks.prologue_a), hooks.epilogue, through(hooks.finish)),
+    )
+
+
+class _Code:
+    """Writes the body of one kernel."""
+
+    def __init__(self, spec: Product, cut: Plan, target: Target, hooks: Hooks, out: Writer, entry: list[str],
+                 turned: bool) -> None:  # fmt: skip
+        self.spec, self.cut, self.hooks, self.out, self.entry = spec, cut, hooks, out, entry
+        self.turned = turned
+        self.element = "float" if spec.dtype.itemsize == 4 else "double"
+        self.size = spec.dtype.itemsize
+        self.dot = cut.form == "dot"
+        self.wide = Vectors(out, self.element, target.vector_bits // (8 * self.size), target.fma)
+        self.scratch = 0
+        self.whole = hooks.whole_rows and hooks.finish is not None
+        self.blocks = -(-spec.k // cut.depth) if spec.k else 1
+        lanes = 1 if self.dot else cut.lanes
+        over_rows, over_columns = cut.grid[1:]
+        self.chunk_columns = -(-cut.strips // over_columns) * cut.width * lanes
+        self.a, self.b = (self._buffer(x) for x in (spec.a, spec.b))
+        self.c = self._buffer(spec.c) if spec.c is not None else ""
+        self.packed_b = self.packed_a = self.partial = self.strip = self.filled_b = ""
+        if cut.pack_b:
+            columns = spec.n if self.dot else self.chunk_columns
+            self.packed_b = self._array("packed.b", columns * cut.depth)
+            if hooks.prologue_b and self._b_runs_along_k():
+                self.filled_b = self._array("filled.b", cut.width * lanes * self._skew())
+        self.a_strides = (spec.a.row, spec.a.column)
+        if cut.pack_a:
+            by_columns = spec.a.row == 1 and spec.a.column != 1
+            stride = -(-cut.height // cut.lanes) * cut.lanes if by_columns else self._skew()
+            self.a_strides = (1, stride) if by_columns else (stride, 1)
+            self.packed_a = self._array("packed.a", stride * (cut.depth if by_columns else cut.height))
+        if self.blocks > 1:
+            rows = -(-cut.tiles // over_rows) * cut.height
+            self.partial = self._array("partial", rows * self.chunk_columns)
+        if hooks.finish is not None:
+            self.strip_stride = self.chunk_columns if self.whole else cut.width * lanes
+            self.strip = self._array("strip", cut.height * self.strip_stride)
+
+    def _skew(self) -> int:
+        return skewed(self.cut.depth, self.wide.lanes, self.size)
+
+    def _b_runs_along_k(self) -> bool:
+        return self.spec.b.row == 1 and self.spec.b.column != 1
+
+    def _array(self, name: str, count: int) -> str:
+        self.scratch += count * self.size
+        self.entry.append(f"  %product.{name} = alloca [{count} x {self.element}], align 64")
+        return f"%product.{name}"
+
+    def _buffer(self, matrix: Matrix) -> str:
+        name = f"%product.buffer{matrix.slot}"
+        if not any(line.startswith(f"  {name} =") for line in self.entry):
+            self.entry.append(f"  {name}.at = getelementptr inbounds ptr, ptr %buffers, i64 {matrix.slot}")
+            self.entry.append(f"  {name} = load ptr, ptr {name}.at")
+        return name
+
+    def _at(self, pointer: str, index: str | int) -> str:
+        return at(self.out, self.element, pointer, index)
+
+    # Chunks
+
+    def chunks(self) -> None:
+        """The loop over chunks and, in it, over the matrices of the batch that the chunk has."""
+        out, (over_batch, over_rows, over_columns) = self.out, self.cut.grid
+        batches = 1
+        for extent in self.spec.batch:
+            batches *= extent
+        with loop(out, "%begin", "%end") as chunk:
+            rest, j = divide(out, chunk, over_columns)
+            part, i = divide(out, rest, over_rows)
+            first, last = self._share(part if over_batch > 1 else "0", batches, over_batch)
+            with loop(out, first, last) as batch:
+                tiles = self._share(i, self.cut.tiles, over_rows)
+                strips = self._share(j, self.cut.strips, over_columns)
+                self._chunk(batch, tiles, strips)
+
+    def _share(self, part: str, total: int, parts: int) -> tuple[str, str]:
+        """Part number ``part`` of ``total`` things dealt into ``parts``."""
+        if parts == 1:
+            return "0", str(total)
+        if parts == total:
+            return part, add(self.out, part, 1)
+        ends = (part, add(self.out, part, 1))
+        first, last = (divide(self.out, multiply(self.out, x, total), parts)[0] for x in ends)
+        return first, last
+
+    def _base(self, matrix: Matrix, pointer: str, batch: str) -> str:
+        """Where the matrix of this batch element begins."""
+        index = str(matrix.offset)
+        for extent, stride in zip(reversed(self.spec.batch), reversed(matrix.batch), strict=True):
+            batch, position = divide(self.out, batch, extent)
+            index = add(self.out, index, multiply(self.out, position, stride))
+        return self._at(pointer, index)
+
+    def _chunk(self, batch: str, tiles: tuple[str, str], strips: tuple[str, str]) -> None:
+        out, cut = self.out, self.cut
+        self.batch = batch
+        self.a_here = self._base(self.spec.a, self.a, batch)
+        self.b_here = self._base(self.spec.b, self.b, batch)
+        self.c_here = self._base(self.spec.c, self.c, batch) if self.spec.c is not None else ""
+        self.first_row = self._row_start(tiles[0])
+        self.first_column = self._column_start(strips[0])
+        self.tiles, self.strips = tiles, strips
+        if self.blocks == 1:
+            self._block("0", str(self.spec.k))
+            return
+        with loop(out, "0", str(self.spec.k), cut.depth) as k0:
+            left = subtract(out, str(self.spec.k), k0)
+            self._block(k0, least(out, left, cut.depth))
+
+    def _row_start(self, tile: str) -> str:
+        """The row at which a tile begins."""
+        out, rows = self.out, self.cut.rows
+        start = multiply(out, tile, rows[0].height)
+        if len(rows) == 1:
+            return start
+        return subtract(out, start, most(out, subtract(out, tile, rows[1].first), 0))  # the later are one row lower
+
+    def _column_start(self, strip: str) -> str:
+        """The column at which a panel begins."""
+        out, panels = self.out, self.cut.panels
+        lanes = 1 if self.dot else self.cut.lanes
+        start = multiply(out, strip, panels[0].width * lanes)
+        narrow = next((p.first for p in panels if p.width < panels[0].width), None)
+        if narrow is None:
+            return start
+        return subtract(out, start, multiply(out, most(out, subtract(out, strip, narrow), 0), lanes))
+
+    # Blocks of k
+
+    def _block(self, k0: str, length: str) -> None:
+        """All tiles of the chunk over ``length`` steps of k from ``k0`` on."""
+        out = self.out
+        self.k0, self.length = k0, length
+        if self.cut.pack_b and length != "0":
+            if self.dot:
+                self._pack_vectors()
+            else:
+                for panels in self.cut.panels:
+                    with self._each(panels, self.strips) as strip:
+                        self._pack_b(panels, strip)
+        for rows in self.cut.rows:
+            with self._each(rows, self.tiles) as tile:
+                row = add(out, multiply(out, subtract(out, tile, rows.first), rows.height), rows.start)
+                a = self._tile_of_a(rows, row)
+                for panels in self.cut.panels:
+                    with self._each(panels, self.strips) as strip:
+                        self._tile(rows, panels, row, strip, a)
+                if self.whole:
+                    self._when_last(lambda row=row, rows=rows: self._finish(rows, row, "0", self.spec.n))
+
+    def _each(self, kind: Rows | Panels, limits: tuple[str, str]):  # type: ignore[no-untyped-def]
+        """The loop over the tiles (or panels) of one kind within the chunk."""
+        out = self.out
+        return loop(out, most(out, limits[0], kind.first), least(out, limits[1], kind.first + kind.count))
+
+    def _when_last(self, then: Callable[[], None], otherwise: Callable[[], None] | None = None) -> None:
+        """``then`` in the last block of k, ``otherwise`` in those before."""
+        if self.blocks == 1:
+            then()
+            return
+        last = self.out.new(f"icmp sge i64 {self.k0}, {(self.blocks - 1) * self.cut.depth}")
+        branch(self.out, last, then, otherwise)
+
+    def _filled(self, fill: Callable[[int], None]) -> None:
+        """Calls ``fill`` with the length of this block of k as a number; the last block may be shorter."""
+        rest = self.spec.k - (self.blocks - 1) * self.cut.depth
+        if rest == self.cut.depth:
+            fill(rest)
+        else:
+            self._when_last(lambda: fill(rest), lambda: fill(self.cut.depth))
+
+    def _column(self, panels: Panels, strip: str) -> str:
+        lanes = 1 if self.dot else self.cut.lanes
+        out = self.out
+        return add(out, multiply(out, subtract(out, strip, panels.first), panels.width * lanes), panels.start)
+
+    def _panel_at(self, column: str) -> str:
+        """Where a packed panel lies; all columns before it in the chunk take ``depth`` numbers each."""
+        return self._at(self.packed_b,
+                        multiply(self.out, subtract(self.out, column, self.first_column), self.cut.depth))  # fmt: skip
+
+    def _pack_b(self, panels: Panels, strip: str) -> None:
+        out, v, b = self.out, self.wide, self.spec.b
+        column = self._column(panels, strip)
+        goal = self._panel_at(column)
+        fill = self.hooks.prologue_b
+        if fill is None:
+            index = add(out, multiply(out, self.k0, b.row), multiply(out, column, b.column))
+            pack_panel(v, self._at(self.b_here, index), goal, b, panels.width, panels.columns, self.length)
+        elif self.filled_b:
+            skew = self._skew()
+            self._filled(lambda n: fill(out, Block(self.filled_b, self.batch, self.k0, column, n, panels.columns, 1,
+                                                   skew)))  # fmt: skip
+            pack_panel(v, self.filled_b, goal, Matrix(0, 1, skew), panels.width, panels.columns, self.length)
+        else:
+            self._filled(lambda n: fill(out, Block(goal, self.batch, self.k0, column, n, panels.columns,
+                                                   panels.width * v.lanes, 1)))  # fmt: skip
+
+    def _pack_vectors(self) -> None:
+        """The columns of B side by side for dot products."""
+        out, b = self.out, self.spec.b
+        with loop(out, "0", self.length) as k:
+            line = self._at(self.b_here, multiply(out, k, b.row))
+            for j in range(self.spec.n):
+                value = out.new(f"load {self.element}, ptr {self._at(line, j * b.column)}, align {self.size}")
+                goal = self._at(self.packed_b, add(out, k, j * self.cut.depth))
+                out.put(f"store {self.element} {value}, ptr {goal}, align {self.size}")
+
+    def _tile_of_a(self, rows: Rows, row: str) -> str:
+        """Where A's tile lies, packed first where the plan says so."""
+        out, a = self.out, self.spec.a
+        fill = self.hooks.prologue_a
+        if not self.cut.pack_a:
+            return self._at(self.a_here, add(out, multiply(out, row, a.row), multiply(out, self.k0, a.column)))
+        if fill is not None:
+            self._filled(lambda n: fill(out, Block(self.packed_a, self.batch, row, self.k0, rows.height, n,
+                                                   *self.a_strides)))  # fmt: skip
+        else:
+            index = add(out, multiply(out, row, a.row), multiply(out, self.k0, a.column))
+            stride = max(self.a_strides)
+            pack_rows(self.wide, self._at(self.a_here, index), self.packed_a, a, rows.height, self.length, stride)
+        return self.packed_a
+
+    # Tiles
+
+    def _tile(self, rows: Rows, panels: Panels, row: str, strip: str, a: str) -> None:
+        out = self.out
+        column = self._column(panels, strip)
+        if self.dot:
+            v = Vectors(out, self.element, panels.columns, True)
+            values = [[x] for x in self._dot_sums(rows, panels, column, a, v)]
+        else:
+            v = self.wide
+            values = self._sums(rows, panels, row, column, a)
+        self._when_last(
+            lambda: self._store(rows, panels, row, column, values, v),
+            lambda: self._keep(values, self._partial_at(row, column)),
+        )
+
+    def _partial_at(self, row: str, column: str) -> str:
+        out = self.out
+        index = multiply(out, subtract(out, row, self.first_row), self.chunk_columns)
+        return self._at(self.partial, add(out, index, subtract(out, column, self.first_column)))
+
+    def _keep(self, values: Sequence[Sequence[str]], pointer: str) -> None:
+        for i, line in enumerate(values):
+            for j, value in enumerate(line):
+                self.wide.store(value, self._at(pointer, i * self.chunk_columns + j * self.wide.lanes), self.wide.lanes)
+
+    def _start(self, rows: Rows, panels: Panels, row: str, column: str) -> list[str]:
+        """What the sums begin with: zeros, or what the blocks of k before gave."""
+        out, v = self.out, self.wide
+        count = rows.height * panels.width
+        if self.blocks == 1:
+            return ["zeroinitializer"] * count
+        begin, load, ready = (out.label(x) for x in ("begin", "resume", "ready"))
+        out.put(f"br label %{begin}")
+        out.put(f"{begin}:")
+        first = out.new(f"icmp eq i64 {self.k0}, 0")
+        out.put(f"br i1 {first}, label %{ready}, label %{load}")
+        out.put(f"{load}:")
+        pointer = self._partial_at(row, column)
+        found = [v.load(self._at(pointer, i * self.chunk_columns + j * v.lanes), v.lanes)
+                 for i in range(rows.height) for j in range(panels.width)]  # fmt: skip
+        out.put(f"br label %{ready}")
+        out.put(f"{ready}:")
+        return [out.new(f"phi {v.type} [ zeroinitializer, %{begin} ], [ {x}, %{load} ]") for x in found]
+
+    def _sums(self, rows: Rows, panels: Panels, row: str, column: str, a: str) -> list[list[str]]:
+        """The register tile: a broadcast of A times vectors of B, summed over the block of k."""
+        out, v, cut = self.out, self.wide, self.cut
+        height, width = rows.height, panels.width
+        if cut.pack_b:
+            b, stride = self._panel_at(column), width * v.lanes
+        else:
+            b_index = add(out, multiply(out, self.k0, self.spec.b.row), column)
+            b, stride = self._at(self.b_here, b_index), self.spec.b.row
+        loaded = panels.columns if not cut.pack_b else width * v.lanes
+        count = height * width
+
+        def step(k: str, offset: int, sums: list[str]) -> list[str]:
+            line = self._at(self._at(b, multiply(out, k, stride)), offset * stride)
+            vectors = [v.load(self._at(line, j * v.lanes), loaded - j * v.lanes,
+                              64 if cut.pack_b else 0) for j in range(width)]  # fmt: skip
+            place = self._at(a, multiply(out, k, self.a_strides[1]))
+            after = []
+            for i in range(height):
+                pointer = self._at(place, i * self.a_strides[0] + offset * self.a_strides[1])
+                factor = v.broadcast(out.new(f"load {self.element}, ptr {pointer}, align {self.size}"))
+                for j in range(width):
+                    after.append(v.multiply_add(factor, vectors[j], sums[i * width + j]))
+            return after
+
+        def turn(k: str, sums: list[str]) -> list[str]:
+            groups = [sums[s * count : (s + 1) * count] for s in range(cut.sets)]
+            for u in range(cut.unroll):
+                groups[u % cut.sets] = step(k, u, groups[u % cut.sets])
+            return [x for group in groups for x in group]
+
+        start = self._start(rows, panels, row, column) + ["zeroinitializer"] * (count * (cut.sets - 1))
+        if known(self.length):
+            whole = str(int(self.length) // cut.unroll * cut.unroll)
+        else:
+            whole = subtract(out, self.length, divide(out, self.length, cut.unroll)[1])
+        sums = carried(out, "0", whole, cut.unroll, v.type, start, turn)
+        first = sums[:count]
+        if known(self.length):
+            for k in range(int(whole), int(self.length)):
+                first = step(str(k), 0, first)
+        elif self.cut.unroll > 1:
+            first = carried(out, whole, self.length, 1, v.type, first, lambda k, x: step(k, 0, x))
+        groups = [first, *(sums[s * count : (s + 1) * count] for s in range(1, cut.sets))]
+        total = self._added(groups, v)
+        return [total[i * width : (i + 1) * width] for i in range(height)]
+
+    def _added(self, groups: list[list[str]], v: Vectors) -> list[str]:
+        """The independent sums added up in pairs."""
+        while len(groups) > 1:
+            groups = [[v.add(x, y) for x, y in zip(p, q, strict=True)]
+                      for p, q in zip(groups[::2], groups[1::2], strict=True)]  # fmt: skip
+        return groups[0]
+
+    def _dot_sums(self, rows: Rows, panels: Panels, column: str, a: str, goal: Vectors) -> list[str]:
+        """Rows of A times columns of B, as vectors along k; each row's sums in one vector."""
+        out, v, cut, k = self.out, self.wide, self.cut, self.spec.k
+        height, width = rows.height, panels.columns
+        stride = cut.depth if cut.pack_b else self.spec.b.column
+        b = self._at(self.packed_b if cut.pack_b else self.b_here, multiply(out, column, stride))
+        count = height * width
+
+        def step(at_k: str, offset: int, sums: list[str], lanes: int) -> list[str]:
+            x = self._at(a, at_k)
+            y = self._at(b, at_k)
+            left = [v.load(self._at(x, i * self.spec.a.row + offset), lanes) for i in range(height)]
+            after = [""] * count
+            for j in range(width):
+                right = v.load(self._at(y, j * stride + offset), lanes)
+                for i in range(height):
+                    after[i * width + j] = v.multiply_add(left[i], right, sums[i * width + j])
+            return after
+
+        def turn(at_k: str, sums: list[str]) -> list[str]:
+            groups = [sums[s * count : (s + 1) * count] for s in range(cut.sets)]
+            groups = [step(at_k, s * v.lanes, group, v.lanes) for s, group in enumerate(groups)]
+            return [x for group in groups for x in group]
+
+        stride_k = cut.sets * v.lanes
+        whole = k // stride_k * stride_k
+        sums = carried(out, "0", str(whole), stride_k, v.type, ["zeroinitializer"] * (count * cut.sets), turn)
+        groups = [sums[s * count : (s + 1) * count] for s in range(cut.sets)]
+        for s, start in enumerate(range(whole, k, v.lanes)):
+            groups[s] = step(str(start), 0, groups[s], min(v.lanes, k - start))
+        total = self._added(groups, v)
+        found = []
+        for i in range(height):
+            vector = "poison"
+            for j in range(width):
+                part = out.new(f"call reassoc {self.element} @llvm.vector.reduce.fadd.{v.suffix}"
+                               f"({self.element} -0.0, {v.type} {total[i * width + j]})")  # fmt: skip
+                vector = out.new(f"insertelement {goal.type} {vector}, {self.element} {part}, i64 {j}")
+            found.append(vector)
+        return found
+
+    # Results
+
+    def _store(self, rows: Rows, panels: Panels, row: str, column: str, values: list[list[str]], v: Vectors) -> None:
+        """The sums, with what C held and the epilogue, into C, or into the strip that ``finish`` gets."""
+        out, c = self.out, self.spec.c
+        goal = ""
+        if c is not None:
+            goal = self._at(self.c_here, add(out, multiply(out, row, c.row), column))
+        if self.spec.accumulate:
+            assert c is not None
+            values = [[v.add(v.load(self._at(goal, i * c.row + j * v.lanes), panels.columns - j * v.lanes), x)
+                       for j, x in enumerate(line)] for i, line in enumerate(values)]  # fmt: skip
+        if self.hooks.epilogue is not None:
+            values = self.hooks.epilogue(
+                out, Sums(values, self.element, v.lanes, self.batch, row, column, panels.columns, self.turned)
+            )
+        if self.hooks.finish is None:
+            assert c is not None
+            self._write(values, goal, c.row, panels.columns, v)
+            return
+        place = self._at(self.strip, column) if self.whole else self.strip
+        self._write(values, place, self.strip_stride, panels.columns, v)
+        if not self.whole:
+            self._finish(rows, row, column, panels.columns)
+
+    def _write(self, values: list[list[str]], goal: str, stride: int, columns: int, v: Vectors) -> None:
+        for i, line in enumerate(values):
+            for j, value in enumerate(line):
+                v.store(value, self._at(goal, i * stride + j * v.lanes), columns - j * v.lanes)
+
+    def _finish(self, rows: Rows, row: str, column: str, columns: int) -> None:
+        assert self.hooks.finish is not None
+        self.hooks.finish(
+            self.out,
+            Block(self.strip, self.batch, row, column, rows.height, columns, self.strip_stride, 1),
+        )

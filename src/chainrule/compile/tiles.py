@@ -1,0 +1,348 @@
+"""How a matrix product is cut: register tiles, panels, cache blocks and chunks of work, all fixed at compile time.
+
+C[m, n] is cut into register tiles of ``rows × width`` vectors that stay in registers while k runs (Goto and van de
+Geijn, 2008, "Anatomy of high-performance matrix multiplication"; Van Zee and van de Geijn, 2015, BLIS).  As sizes are
+known, no tile is padded in rows: the m rows are dealt out in tiles whose heights differ by at most one, and the
+columns in panels whose widths differ by at most one vector; only the last vector of a row can be masked.  Of the
+heights and widths that fit the registers, ``plan`` takes the pair with the lowest estimated cycles.
+
+A chunk is a block of tiles over all of k, and computes its part of C alone; so results have the same bits for any
+number of threads and any division into chunks.  Does not do: splitting k over threads; measuring at run time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+from chainrule.base.arrays import DType
+from chainrule.base.errors import DtypeError, ShapeError
+from chainrule.compile.target import Target
+
+_MOST_WIDTH = 8  # vectors in a panel
+_LATENCY = 8  # independent sums that keep the multipliers busy: 4 cycles, two units
+_GRAIN = 1 << 19  # a chunk of fewer operations costs more to hand out than it saves
+_STACK = 384 * 1024  # scratch of a kernel lies on the stack of the thread that runs it
+
+
+class Matrix(NamedTuple):
+    """Where a matrix lies: element (i, j) of batch (x, …) is number ``offset + Σ batch·x + row·i + column·j``."""
+
+    slot: int
+    row: int
+    column: int
+    batch: tuple[int, ...] = ()
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Product:
+    """``C[m, n] = A[m, k] · B[k, n]`` for each element of ``batch``; ``accumulate`` adds to what C holds.
+
+    ``c`` may be None where a ``finish`` hook takes the results.  C's columns must lie side by side (stride 1).
+    Raises ``DtypeError`` for other dtypes than float32 and float64, ``ShapeError`` for sizes below 0, for batch
+    strides that do not match ``batch`` and for a C whose columns do not lie side by side.
+    """
+
+    dtype: DType
+    m: int
+    n: int
+    k: int
+    a: Matrix
+    b: Matrix
+    c: Matrix | None
+    batch: tuple[int, ...] = ()
+    accumulate: bool = False
+
+    def __post_init__(self) -> None:
+        if self.dtype.name not in ("float32", "float64"):
+            raise DtypeError("this dtype has no matrix-product kernel", expected="float32 or float64",
+                             got=self.dtype.name, where="a matrix product",
+                             fix="let the product run as a call back into NumPy")  # fmt: skip
+        where = f"the product ({self.m}, {self.k}) · ({self.k}, {self.n})"
+        if min(self.m, self.n, self.k, *self.batch) < 0:
+            raise ShapeError("a size is negative", expected="m, n, k and batch of 0 or more", where=where,
+                             got=f"m={self.m}, n={self.n}, k={self.k}, batch={self.batch}",
+                             fix="give each size as in the arrays' shapes")  # fmt: skip
+        for name, x in (("A", self.a), ("B", self.b), ("C", self.c)):
+            if x is not None and len(x.batch) != len(self.batch):
+                raise ShapeError(f"{name} has not one stride per batch axis", expected=f"{len(self.batch)} strides",
+                                 got=f"{len(x.batch)} strides {x.batch}", where=where,
+                                 fix="give 0 for an axis over which the matrix is the same")  # fmt: skip
+        if self.c is not None and self.c.column != 1 and self.n > 1:
+            raise ShapeError("the columns of C do not lie side by side", expected="a column stride of 1",
+                             got=f"a column stride of {self.c.column}", where=where,
+                             fix="swap the operands: Cᵀ = Bᵀ·Aᵀ")  # fmt: skip
+        if self.c is None and self.accumulate:
+            raise ShapeError("there is no C to add to", expected="c with accumulate=True", got="c=None", where=where,
+                             fix="pass c, or add in the finish hook")  # fmt: skip
+
+    @property
+    def flops(self) -> int:
+        """Additions and multiplications."""
+        return 2 * self.m * self.n * self.k * math.prod(self.batch)
+
+
+class Rows(NamedTuple):
+    """``count`` tiles of ``height`` rows; the first is tile number ``first`` and starts at row ``start``."""
+
+    first: int
+    count: int
+    height: int
+    start: int
+
+
+class Panels(NamedTuple):
+    """``count`` panels of ``width`` vectors; the first is number ``first``, starts at column ``start``.
+
+    ``columns`` is how many of ``width`` vectors of columns there are: fewer only in the last panel.
+    """
+
+    first: int
+    count: int
+    width: int
+    start: int
+    columns: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The tiling of one product.
+
+    ``form`` "broadcast": tiles of C as vectors along n, A broadcast, k in order; "dot": vectors along k, summed at
+    the end.  ``depth`` is the length of a block of k, ``sets`` the independent sums each accumulator is kept as,
+    ``unroll`` the steps of k per loop iteration; ``grid`` the chunks over batch, m and n.
+    """
+
+    form: Literal["broadcast", "dot"]
+    lanes: int
+    rows: tuple[Rows, ...]
+    panels: tuple[Panels, ...]
+    depth: int
+    sets: int
+    unroll: int
+    pack_a: bool
+    pack_b: bool
+    grid: tuple[int, int, int]
+
+    @property
+    def chunks(self) -> int:
+        """How many parts the work has."""
+        return math.prod(self.grid)
+
+    @property
+    def height(self) -> int:
+        """Rows of the highest tile."""
+        return self.rows[0].height
+
+    @property
+    def width(self) -> int:
+        """Vectors of the widest panel."""
+        return max(p.width for p in self.panels)
+
+    @property
+    def tiles(self) -> int:
+        """Tiles along m."""
+        return sum(r.count for r in self.rows)
+
+    @property
+    def strips(self) -> int:
+        """Panels along n."""
+        return sum(p.count for p in self.panels)
+
+    def __str__(self) -> str:
+        rows = " + ".join(f"{r.count}×{r.height}" for r in self.rows)
+        panels = " + ".join(f"{p.count}×{p.columns}" for p in self.panels)
+        packs = "".join(f", {x} packed" for x, yes in (("A", self.pack_a), ("B", self.pack_b)) if yes)
+        return (f"{self.form}: rows {rows}; columns {panels} by {self.lanes}; k by {self.depth}; "
+                f"{'×'.join(map(str, self.grid))} chunks{packs}")  # fmt: skip
+
+
+def deal(total: int, most: int) -> tuple[int, int, int]:
+    """``total`` in the fewest parts of at most ``most``: (parts, the larger size, how many are of it)."""
+    parts = -(-total // most)
+    size = -(-total // parts)
+    return parts, size, total - parts * (size - 1)
+
+
+def row_tiles(m: int, most: int) -> tuple[Rows, ...]:
+    """The m rows in tiles of at most ``most`` rows whose heights differ by at most one."""
+    parts, height, many = deal(m, most)
+    found = [Rows(0, many, height, 0)]
+    if many < parts:
+        found.append(Rows(many, parts - many, height - 1, many * height))
+    return tuple(found)
+
+
+def column_panels(n: int, lanes: int, most: int) -> tuple[Panels, ...]:
+    """The n columns in panels of at most ``most`` vectors whose widths differ by at most one."""
+    parts, width, many = deal(-(-n // lanes), most)
+    found = [Panels(0, many, width, 0, width * lanes)]
+    if many < parts:
+        found.append(Panels(many, parts - many, width - 1, many * width * lanes, (width - 1) * lanes))
+    missing = -n % lanes
+    if missing:
+        last = found.pop()
+        full = last.width * lanes
+        if last.count > 1:
+            found.append(last._replace(count=last.count - 1))
+        found.append(Panels(parts - 1, 1, last.width, last.start + (last.count - 1) * full, full - missing))
+    return tuple(found)
+
+
+def merged(product: Product) -> Product:
+    """The product with batch axes over which B is the same turned into rows, where A and C allow it."""
+    while product.batch:
+        extent = product.batch[-1]
+        a, b, c = product.a, product.b, product.c
+        joins = b.batch[-1] == 0 and (product.m == 1 or a.batch[-1] == product.m * a.row) and (
+            c is None or product.m == 1 or c.batch[-1] == product.m * c.row
+        )  # fmt: skip
+        if extent != 1 and not joins:
+            return product
+        if extent != 1 and product.m == 1:
+            a = a._replace(row=a.batch[-1])
+            c = None if c is None else c._replace(row=c.batch[-1])
+        product = replace(
+            product,
+            m=product.m * extent,
+            batch=product.batch[:-1],
+            a=a._replace(batch=a.batch[:-1]),
+            b=b._replace(batch=b.batch[:-1]),
+            c=None if c is None else c._replace(batch=c.batch[:-1]),
+        )
+    return product
+
+
+def _shapes(target: Target) -> Iterator[tuple[int, int]]:
+    """(height, width) of the tiles that fit the registers: accumulators, a row of B, one broadcast."""
+    for width in range(1, _MOST_WIDTH + 1):
+        height = (target.vector_registers - 1 - width) // width
+        if height >= 1:
+            yield height, width
+
+
+def _cycles(rows: tuple[Rows, ...], panels: tuple[Panels, ...], k: int, lanes: int, size: int) -> float:
+    """An estimate of the cycles of all tiles, with two multipliers and two loads a cycle."""
+    total = 0.0
+    for r in rows:
+        for p in panels:
+            work = max(r.height * p.width / 2, (r.height + p.width) / 2 * 1.02)
+            if k * p.width * lanes * size > 16384:  # the panel streams from the second-level cache
+                work = max(work, p.width * lanes * size / 20)
+            total += r.count * p.count * (k * work + 2.0 * r.height * p.width + 30)
+    return total
+
+
+def _dot_pays(product: Product, lanes: int) -> bool:
+    """Whether vectors along k are the better form: few rows or columns, and long rows that lie as needed."""
+    if product.k < 2 * lanes or product.a.column != 1:
+        return False
+    if product.n <= lanes // 4:
+        return True
+    return product.m <= lanes and product.b.row == 1 and product.b.column != 1
+
+
+def _grid(product: Product, target: Target, tiles: int, strips: int, whole_rows: bool) -> tuple[int, int, int]:
+    wanted = max(1, min(product.flops // _GRAIN, 4 * target.cores))
+    batches = math.prod(product.batch)
+    over_batch = min(batches, wanted)
+    over_columns = 1 if whole_rows else min(strips, wanted // over_batch)
+    over_rows = min(tiles, wanted // (over_batch * over_columns))
+    return over_batch, max(1, over_rows), max(1, over_columns)
+
+
+def plan(product: Product, target: Target, *, packs: tuple[bool, bool] = (False, False),
+         whole_rows: bool = False) -> Plan:  # fmt: skip
+    """The tiling of ``product``, none of whose sizes is 0.
+
+    ``packs``: whether hooks need A and B packed; ``whole_rows``: a chunk has all columns of its rows.
+    """
+    size = product.dtype.itemsize
+    lanes = target.vector_bits // (8 * size)
+    m, n, k = product.m, product.n, product.k
+    if _dot_pays(product, lanes) and not any(packs):
+        return _dot_plan(product, target, lanes, whole_rows)
+    best: tuple[float, tuple[Rows, ...], tuple[Panels, ...]] | None = None
+    for height, width in _shapes(target):
+        rows, panels = row_tiles(m, height), column_panels(n, lanes, width)
+        cost = _cycles(rows, panels, k, lanes, size)
+        if best is None or cost < best[0]:
+            best = (cost, rows, panels)
+    assert best is not None
+    _, rows, panels = best
+    tiles, strips = sum(r.count for r in rows), sum(p.count for p in panels)
+    grid = _grid(product, target, tiles, strips, whole_rows)
+    wide = max(p.width for p in panels)
+    columns = -(-strips // grid[2]) * wide * lanes
+    pack_b = packs[1] or _packs_b(product, target, -(-tiles // grid[1]), wide * lanes)
+    depth = k
+    if pack_b:
+        room = min(target.caches.l2 // 2, _STACK)
+        if columns * min(k, 512) * size > room and not whole_rows:
+            over = min(strips, -(-strips * wide * lanes * min(k, 512) * size // room))
+            grid = (grid[0], grid[1], max(grid[2], over))
+            columns = -(-strips // grid[2]) * wide * lanes
+        depth = _depth(k, max(16, min(room // (columns * size), 1024)))
+    sets = 1
+    while sets < 4 and rows[0].height * wide * sets < _LATENCY and depth >= 8 * sets:
+        sets *= 2
+    unroll = max(sets, min(4, 24 // (rows[0].height * wide) or 1))
+    if depth < k:
+        depth = -(-depth // unroll) * unroll
+    pack_a = packs[0] or _packs_a(product, target, -(-strips // grid[2]), depth)
+    return Plan("broadcast", lanes, rows, panels, depth, sets, unroll, pack_a, pack_b, grid)
+
+
+def _depth(k: int, most: int) -> int:
+    """The length of the blocks of k: the fewest blocks, of even length."""
+    return -(-k // -(-k // most))
+
+
+def _packs_b(product: Product, target: Target, tiles: int, columns: int) -> bool:
+    """Whether B is copied into panels: where its columns are apart, or where it is read often and lies badly."""
+    if product.b.column != 1 and product.n > 1:
+        return True
+    if tiles <= 2:
+        return False
+    size = product.dtype.itemsize
+    bytes_of_row = product.b.row * size
+    panel = product.k * columns * size
+    if bytes_of_row == columns * size:
+        return False
+    return panel > target.caches.l1 // 2 or (product.k >= 64 and bytes_of_row % 1024 == 0)
+
+
+def _packs_a(product: Product, target: Target, strips: int, depth: int) -> bool:
+    """Whether A's tile is copied: where its rows fall on the same lines of the cache, and it is read often."""
+    size = product.dtype.itemsize
+    step = max(abs(product.a.row), abs(product.a.column)) * size
+    if strips < 2:
+        return False
+    return step % 1024 == 0 and depth >= 64
+
+
+def _dot_plan(product: Product, target: Target, lanes: int, whole_rows: bool) -> Plan:
+    """Vectors along k: a tile of rows × columns sums, as square as the registers allow."""
+    best: tuple[float, int, int] | None = None
+    most = target.vector_registers - 4
+    for height in range(1, 9):
+        for width in range(1, 9):
+            if height * width + min(height, width) + 1 > most:
+                continue
+            tiles = -(-product.m // height) * -(-product.n // width)
+            steps = -(-product.k // lanes)
+            cost = tiles * (steps * max(height * width / 2, (height + width) / 2, 2.0) + 4 * height * width + 10)
+            if best is None or cost < best[0]:
+                best = (cost, height, width)
+    assert best is not None
+    rows, panels = row_tiles(product.m, best[1]), column_panels(product.n, 1, best[2])
+    pack_b = product.b.row != 1
+    grid = _grid(product, target, sum(r.count for r in rows), sum(p.count for p in panels), whole_rows or pack_b)
+    tile = rows[0].height * max(p.width for p in panels)
+    sets = 1
+    while sets < 8 and tile * sets * 2 <= _LATENCY and product.k >= 4 * sets * lanes:
+        sets *= 2
+    return Plan("dot", lanes, rows, panels, product.k, sets, sets, False, pack_b, grid)
