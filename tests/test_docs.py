@@ -15,12 +15,14 @@ import pkgutil
 import re
 import runpy
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import chainrule as cr
+from chainrule.ops.expr import CATALOGUE
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted(p for p in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")] if p.is_file())
@@ -53,6 +55,16 @@ def run_block(block: str, namespace: dict[str, Any]) -> list[str]:
     return [line.rstrip() for line in out.getvalue().splitlines()]
 
 
+@pytest.fixture
+def _ops_put_back() -> Iterator[None]:
+    """Ops that a page records for show are gone afterwards."""
+    recorded = set(CATALOGUE)
+    yield
+    for name in set(CATALOGUE) - recorded:
+        del CATALOGUE[name]
+
+
+@pytest.mark.usefixtures("_ops_put_back")
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(TUTORIALS[p])], ids=page_id)
 def test_examples_print_what_they_say(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
