@@ -269,6 +269,7 @@ row("polyval", lambda p, x: np.polyval(p, x), n(4), M)
 row("polynomials", lambda p, q: (np.polyadd(p, q), np.polysub(p, q), np.polymul(p, q), np.polyder(p), np.polyint(p, 2)),
     n(4), n(2))  # fmt: skip
 row("poly", lambda x: np.poly(x), n(3))
+row("roots", lambda p: np.sort(np.real(np.roots(np.poly(p)))), np.array([0.4, -1.3, 2.2]), values=True, rtol=1e-9)
 row("polydiv", lambda p, q: (np.polydiv(p, q)[0], np.polydiv(p, q)[1][-1:]), n(5), u(2))
 row("apply_along_axis", lambda x: np.apply_along_axis(lambda r: np.cumsum(r) * r[0], 1, x), M)
 row("apply_along_axis to scalar", lambda x: np.apply_along_axis(np.sum, 0, x), T)
@@ -276,6 +277,7 @@ row("apply_over_axes", lambda x: np.apply_over_axes(np.sum, x, [0, 2]), T)
 
 # --------------------------------------------------------------------------------------------------- element by element
 row("sinc", lambda x: np.sinc(x), np.array([0.0, 1e-9, 0.2, -0.4, 0.5, 1.3, -3.1]), rtol=1e-11)
+row("i0", np.i0, M, rtol=1e-10)
 row("angle", lambda x: (np.angle(x), np.angle(x + 1j * np.sin(x), deg=True)), M, order=1)
 row("round", lambda x: (np.round(x), np.round(x, 1), np.around(100 * x, -1), np.fix(x), x.round(2)), M)
 row("real_if_close", lambda x: np.real_if_close(x + 0j), V, values=True)

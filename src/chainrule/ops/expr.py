@@ -18,7 +18,9 @@ CATALOGUE: dict[str, Op] = {}
 def _operator(name: str, reflected: bool = False) -> Any:
     def method(self: Expr, other: Any) -> Any:
         if not isinstance(other, (Expr, int, float, complex)) and not hasattr(other, "dtype"):
-            return NotImplemented
+            other = self._operand(other)
+            if other is NotImplemented:
+                return NotImplemented
         args = (other, self) if reflected else (self, other)
         return self.builder.active().emit(CATALOGUE[name], args, {})
 
@@ -42,6 +44,10 @@ class Expr:
     def __init__(self, builder: Any, index: int) -> None:
         self.builder = builder
         self._index = index
+
+    def _operand(self, other: Any) -> Any:
+        """``other``, no array and no number, as an operand; NotImplemented where it is none."""
+        return NotImplemented
 
     @property
     def index(self) -> int:

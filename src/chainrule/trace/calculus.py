@@ -330,6 +330,23 @@ def poly(seq_of_zeros: Any) -> Any:
     return made
 
 
+@implements(np.roots)
+def roots(p: Any) -> Any:
+    """The eigenvalues of the companion matrix, always complex; needs values to drop the coefficients that are 0."""
+    x = np.atleast_1d(floating(p))
+    nonzero = np.flatnonzero(x.value)
+    if not nonzero.size:
+        return np.zeros_like(x, shape=(0,))
+    first, last = int(nonzero[0]), int(nonzero[-1])
+    zeros = np.zeros(x.shape[0] - last - 1, np.result_type(x.dtype, np.complex64))
+    x = x[first : last + 1]
+    if x.shape[0] < 2:
+        return as_symbol(zeros)
+    below = np.eye(x.shape[0] - 1, k=-1, dtype=x.dtype)[1:]
+    companion = np.concatenate([(-x[1:] / x[0])[None], below])
+    return np.concatenate([np.linalg.eigvals(companion), zeros])
+
+
 @implements(np.polydiv)
 def polydiv(u: Any, v: Any) -> Any:
     rest, divisor = (np.atleast_1d(floating(a)) for a in together([u, v]))

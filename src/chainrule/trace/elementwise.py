@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.ops import pointwise as p
+from chainrule.ops import special
 from chainrule.trace.shaping import together
 from chainrule.trace.symbol import as_symbol
 from chainrule.trace.table import implements
@@ -28,6 +29,12 @@ def sinc(x: Any) -> Any:
         series = series * square + coefficient
     away = p.where(near, _SINC_RADIUS, angle)
     return p.where(near, series, p.sin(away) / away)
+
+
+@implements(np.i0)
+def i0(x: Any) -> Any:
+    """The modified Bessel function of order 0; its derivative is the one of order 1, for which SciPy is asked."""
+    return special.iv(0.0, np.abs(as_symbol(x)))
 
 
 @implements(np.angle)

@@ -59,6 +59,9 @@ class Symbol(Expr):
         self._view: View | None = None
         self._broken: Any = None
 
+    def _operand(self, other: Any) -> Any:
+        return as_symbol(other) if isinstance(other, (list, tuple)) else NotImplemented
+
     # Lines, views and in-place writes
 
     @property
@@ -257,6 +260,12 @@ class Symbol(Expr):
     def device(self) -> str:
         """The array API's device: always the CPU."""
         return "cpu"
+
+    def to_device(self, device: Any, /, *, stream: Any = None) -> Symbol:
+        """The array API's move to a device, of which there is one."""
+        if device != "cpu" or stream is not None:
+            raise ValueError(f"Unsupported device {device!r}: Symbols are on the CPU.")
+        return self
 
     def __len__(self) -> int:
         if not self.shape:
