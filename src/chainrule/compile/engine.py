@@ -17,8 +17,8 @@ import re
 import threading
 from collections.abc import Iterable
 
-import llvmlite  # type: ignore[import-untyped]  # it has no types
-import llvmlite.binding as llvm  # type: ignore[import-untyped]  # it has no types
+import llvmlite
+import llvmlite.binding as llvm
 
 from chainrule.base.errors import ChainruleError, OptionError
 from chainrule.compile.target import Target, host

@@ -17,7 +17,7 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
-import llvmlite.binding as llvm  # type: ignore[import-untyped]  # it has no types
+import llvmlite.binding as llvm
 
 from chainrule.base.errors import OptionError, choose
 
