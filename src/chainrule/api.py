@@ -231,7 +231,7 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0, mode: str = "rev") -
             if spec.dtype.kind != "f":
                 raise DtypeError(
                     "jacobian needs float arguments and results", expected="float dtypes", got=spec,
-                    where=user_source(), fix="for complex values use cr.vjp or cr.jvp, or split re and im",
+                    where=user_source(), fix="use floats; for complex values cr.vjp and cr.jvp",
                 )  # fmt: skip
         blocks = _reverse_blocks(call, count) if mode == "rev" else _forward_blocks(call, count)
         rows = [regroup(call, row, argnums) for row in blocks]
@@ -355,8 +355,10 @@ def _leaf_axes(spec: Any, tree: Any, what: str) -> list[Any]:
     except ValueError:
         axes = [""]
     if any(a is not None and (isinstance(a, bool) or not isinstance(a, (int, np.integer))) for a in axes):
-        raise ShapeError(f"vmap: {what} does not fit", expected="an int, None, or a tree prefix of them", got=spec,
-                         where=user_source(), fix=f"give {what} the structure of what it describes")  # fmt: skip
+        raise ShapeError(
+            f"vmap: {what} does not fit", expected="an int, None, or a tree prefix of them", got=repr(spec),
+            where=user_source(), fix=f"give {what} the structure of what it describes",
+        )  # fmt: skip
     return [a if a is None else int(a) for a in axes]
 
 
@@ -464,7 +466,7 @@ class Jitted:
                 if not -count <= i < count:
                     raise OptionError(
                         f"jit: {name} names an argument that was not given",
-                        expected=f"-{count} <= {name} < {count}, as many positional arguments were given", got=i,
+                        expected=f"-{count} <= {name} < {count}" if count else "positional arguments", got=i,
                         where=user_source(), fix=f"pass the argument by position, or correct {name}",
                     )  # fmt: skip
         fixed = {i % count for i in self.static_argnums}

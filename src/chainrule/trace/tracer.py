@@ -117,6 +117,7 @@ def _main_and_aux(result: Any, has_aux: bool, name: str) -> tuple[Any, Any]:
             f"{name} must return (output, aux) because has_aux=True",
             expected="a pair",
             got=type(result).__name__,
+            where=user_source(),
             fix="return a pair, or leave has_aux out",
         )
     return result
@@ -126,7 +127,8 @@ def output_leaf(leaf: Any, name: str) -> Any:
     """A leaf of a traced function's result, checked to be numeric."""
     if isinstance(leaf, Symbol):
         return leaf
-    return array_leaf(leaf, f"a result of {name or 'the traced function'}")
+    what = f"a result of {name or 'the traced function'}"
+    return array_leaf(leaf, what, "return arrays and numbers, or trees of them")
 
 
 def owned(value: Any) -> Any:

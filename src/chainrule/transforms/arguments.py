@@ -49,10 +49,10 @@ def positions(argnums: int | Sequence[int], count: int, what: str) -> tuple[int,
         if not -count <= i < count:
             raise TreeError(
                 f"{what}: argnums names an argument that was not given",
-                expected=f"-{count} <= argnums < {count}, as many positional arguments were given",
+                expected=f"-{count} <= argnums < {count}" if count else "at least one positional argument",
                 got=argnums,
                 where=user_source(),
-                fix="pass the argument by position, or correct argnums",
+                fix="pass the argument by position instead of by keyword, or correct argnums",
             )
     found = tuple(i % count for i in wanted)
     if len(set(found)) != len(found):
@@ -139,7 +139,8 @@ def _require_float(array: Any, what: str, name: str) -> None:
             expected=f"{name} of a float or complex dtype",
             got=f"{name} of dtype {dtype}",
             where=user_source(),
-            fix=f"pass it as a float (2.0, not 2; x.astype(float)), or choose other argnums than {name}'s",
+            fix="pass it as a float (2.0, not 2; x.astype(float)), or "
+            + ("let the function close over it" if what in ("vjp", "jvp") else f"choose other argnums than {name}'s"),
         )
 
 

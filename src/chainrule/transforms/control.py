@@ -16,7 +16,7 @@ import numpy as np
 
 from chainrule.base import trees
 from chainrule.base.arrays import INT, Spec, is_differentiable
-from chainrule.base.errors import DtypeError, ShapeError, TraceError, TreeError
+from chainrule.base.errors import DtypeError, OptionError, ShapeError, TraceError, TreeError
 from chainrule.graph.builder import ACTIVE, Builder
 from chainrule.graph.graph import Graph
 from chainrule.graph.source import user_source
@@ -66,9 +66,9 @@ def _same_type(first: Sequence[Spec], second: Sequence[Spec], what: str, names: 
             )  # fmt: skip
 
 
-def _same_structure(expected: Any, got: Any, what: str) -> None:
+def _same_structure(expected: Any, got: Any, what: str, fix: str = "return a tree of the same structure") -> None:
     if expected != got:
-        raise TreeError(what, expected=expected, got=got, where=user_source())
+        raise TreeError(what, expected=expected, got=got, where=user_source(), fix=fix)
 
 
 def _results(structure: Any, values: Sequence[Any], given: Sequence[Any]) -> Any:
@@ -116,8 +116,8 @@ def scan(
             trees.unflatten(carry_structure, symbols[:count]), trees.unflatten(walked_structure, symbols[count:])
         )
         if not isinstance(out, tuple) or len(out) != 2:
-            raise TreeError("scan: the body must return a pair (carry, y)", expected="a pair",
-                            got=type(out).__name__, where=user_source())  # fmt: skip
+            raise TreeError("scan: the body must return a pair (carry, y)", expected="a pair", got=type(out).__name__,
+                            where=user_source(), fix="return (carry, None) where nothing is stacked")  # fmt: skip
         _same_structure(carry_structure, trees.flatten(out[0])[1], "scan: the carry changes its structure")
         return out
 
@@ -138,17 +138,22 @@ def scan(
 
 
 def _scan_length(walked: Sequence[Any], length: int | None) -> int:
+    whole = isinstance(length, (int, np.integer)) and not isinstance(length, bool) and length >= 0
+    if length is not None and not whole:
+        raise OptionError("scan: length is not a number of steps", expected="an integer, 0 or more", got=repr(length),
+                          where=user_source(), fix="pass a plain integer, known before the loop runs")  # fmt: skip
     sizes = {leaf_spec(w).shape[0] if leaf_spec(w).shape else None for w in walked}
     if None in sizes or len(sizes) > 1 or (length is not None and sizes and sizes != {length}):
         raise ShapeError(
             "scan: the inputs differ in their leading size",
             expected=f"one leading size{f', {length}' if length is not None else ''}",
-            got=", ".join(str(leaf_spec(w).shape) for w in walked),
+            got=", ".join(f"shape {leaf_spec(w).shape}" for w in walked),
             where=user_source(),
+            fix="walk over arrays of one leading size; let the body close over the others",
         )
     if not sizes and length is None:
         raise ShapeError("scan: no inputs to walk over, and no length", expected="xs or length", got="neither",
-                         where=user_source())  # fmt: skip
+                         where=user_source(), fix="pass length=…")  # fmt: skip
     return int(next(iter(sizes)) if sizes else length)  # type: ignore[arg-type]
 
 
@@ -192,8 +197,11 @@ def while_loop(cond_fun: Function, body_fun: Function, init_val: Any) -> Any:
     test = _traced(lambda x: _as_bool(cond_fun(x)), specs, structure)
     body = _traced(lambda x: (body_fun(x),), specs, structure)
     if len(test.graph.outputs) != 1 or test.graph.output_specs[0].shape != ():
-        raise ShapeError("while_loop: the condition must return one scalar", expected="a bool of shape ()",
-                         got=", ".join(map(str, test.graph.output_specs)), where=user_source())  # fmt: skip
+        raise ShapeError(
+            "while_loop: the condition must return one scalar", expected="a bool of shape ()",
+            got=", ".join(map(str, test.graph.output_specs)) or "nothing", where=user_source(),
+            fix="reduce it with np.any or np.all",
+        )  # fmt: skip
     _same_structure(structure, body.structure, "while_loop: the body changes the structure of the value")
     _same_type(specs, body.graph.output_specs, "while_loop", ("the initial value", "the value that the body returns"))
     results = loops.while_loop(
@@ -273,7 +281,7 @@ class custom_vjp:
         if self.forward is None or self.backward is None:
             raise TraceError(
                 f"custom_vjp function {function_name(self.f)} has no rule yet", expected="f.defvjp(forward, backward)",
-                got="no call of defvjp", where=user_source(),
+                got="no call of defvjp", where=user_source(), fix="call defvjp before the function",
             )  # fmt: skip
         plain = [args[i] for i in self.nondiff_argnums]
         traced_positions = [i for i in range(len(args)) if i not in self.nondiff_argnums]
@@ -289,7 +297,7 @@ class custom_vjp:
         if not any(isinstance(x, Expr) for x in flat) or id(self) in around:
             return self.f(*args)  # a rule that calls its own function means the code of it
         specs = [leaf_spec(x) for x in flat]
-        primal = _closed(_traced(lambda *a: self.f(*rejoin(a)), flat, structure, values=True), self.f)
+        primal = _traced(lambda *a: self.f(*rejoin(a)), flat, structure, values=True)
         token = _RULES_BEING_TRACED.set((*around, id(self)))
         try:
             forward = _traced(lambda *a: self.forward(*rejoin(a)), flat, structure, values=True)  # type: ignore[misc]
@@ -298,17 +306,23 @@ class custom_vjp:
             _RULES_BEING_TRACED.reset(token)
 
     def _record(
-        self, forward: Traced, primal: Graph, flat: list[Any], specs: Sequence[Spec], structure: Any, plain: list[Any]
+        self, forward: Traced, plain_f: Traced, flat: list[Any], specs: Sequence[Spec], structure: Any, plain: list[Any]
     ) -> Any:
         """The line that holds the rule; ``forward`` is checked against the function, and the backward rule traced."""
-        forward_graph = _closed(forward, self.forward)
+        name = function_name(self.forward)
+        children = forward.structure.children() if forward.structure.type is tuple else []
+        if len(children) != 2:
+            raise TreeError(f"{name} must return a pair (output, residuals)", expected="a pair", got=forward.structure,
+                            where=user_source(), fix="return (output, None) where nothing is kept")  # fmt: skip
+        what = f"{name} returns another structure than {function_name(self.f)}"
+        _same_structure(plain_f.structure, children[0], what)
+        primal, forward_graph = _closed(plain_f, self.f), _closed(forward, self.forward)
         outputs = len(primal.outputs)
         _same_type(primal.output_specs, forward_graph.output_specs[:outputs], "custom_vjp",
                    ("the function", "its forward rule"))  # fmt: skip
         backward = self._trace_backward(forward.structure, forward_graph, primal, specs, structure, plain)
         results = calls.custom_rule(*flat, primal=primal, forward=forward_graph, backward=backward)
-        out_structure = _first_of_pair(forward.structure, len(forward_graph.outputs))
-        return _results(out_structure, results, flat)
+        return _results(plain_f.structure, results, flat)
 
     def _trace_backward(
         self, pair: Any, forward: Graph, primal: Graph, specs: Sequence[Spec], structure: Any, plain: Sequence[Any]
@@ -337,16 +351,18 @@ def _as_cotangents(found: Any, specs: Sequence[Spec], structure: Any, name: str)
     if not isinstance(found, (tuple, list)) or len(found) != len(slots):
         raise TreeError(
             f"{name} must return a tuple with one cotangent per argument", expected=f"{len(slots)} cotangents",
-            got=repr(type(found).__name__ if not isinstance(found, (tuple, list)) else len(found)),
-            where=user_source(),
+            got=len(found) if isinstance(found, (tuple, list)) else type(found).__name__,
+            where=user_source(), fix="return None for an argument that gets no cotangent",
         )  # fmt: skip
     out: list[Any] = []
     for slot, ct in zip(slots, found, strict=True):
         positions = trees.leaves(slot)
         values = [None] * len(positions) if ct is None else trees.leaves(ct)
         if len(values) != len(positions):
-            raise TreeError(f"{name}: a cotangent has another structure than its argument", expected=len(positions),
-                            got=len(values), where=user_source())  # fmt: skip
+            raise TreeError(
+                f"{name}: a cotangent has another structure than its argument", expected=f"{len(positions)} leaves",
+                got=len(values), where=user_source(), fix="return a tree like the argument",
+            )  # fmt: skip
         for position, value in zip(positions, values, strict=True):
             spec = specs[position]
             if not is_differentiable(spec.dtype):
@@ -356,8 +372,10 @@ def _as_cotangents(found: Any, specs: Sequence[Spec], structure: Any, name: str)
                 continue
             shape = leaf_spec(array_leaf(value, f"{name}: a cotangent")).shape
             if shape != spec.shape:
-                raise ShapeError(f"{name}: a cotangent has another shape than its argument", expected=spec.shape,
-                                 got=shape, where=user_source())  # fmt: skip
+                raise ShapeError(
+                    f"{name}: a cotangent has another shape than its argument", expected=spec.shape, got=shape,
+                    where=user_source(), fix="sum over the axes that the function broadcast",
+                )  # fmt: skip
             out.append(pointwise.cast(value, dtype=spec.dtype))
     return out
 
@@ -373,7 +391,3 @@ def _closed(traced: Traced, f: Any) -> Graph:
             fix="pass the value as an argument of the custom_vjp function",
         )
     return embed(traced.graph, traced.captured)
-
-
-def _first_of_pair(pair: Any, count: int) -> Any:
-    return trees.flatten(trees.unflatten(pair, list(range(count)))[0])[1]
