@@ -47,7 +47,7 @@ def test_pictures_from_idx_and_npz(chainrule: Any, tmp_path: Path) -> None:
 
 def test_tables_by_column_name(chainrule: Any, tmp_path: Path) -> None:
     source = table(tmp_path / "rows.csv", rows=200)
-    options = ("--target", "target", "--hidden", "16", "--epochs", 120, "--quiet", "--json", "--out", "o")
+    options = ("--target", "target", "--hidden", "16", "--epochs", 50, "--lr", 0.01, "--quiet", "--json", "--out", "o")
     ran = chainrule("train", source, *options)
     assert ran.code == 0, ran.err
     # Other order, other columns, no target, a colour never seen, a gap.

@@ -333,18 +333,19 @@ def _report(
         evaluation=Evaluation(truth, prediction, classes, target, _mistakes(splits, outputs, truth, prediction)),
         metric=metric,
         best_epoch=result.best_epoch,
-        notes=[*splits.preprocessor.notes, *_smoothing_note(config.label_smoothing, len(classes))],
+        notes=splits.preprocessor.notes,
+        loss_note=_smoothing_note(config.label_smoothing, len(classes)),
     )
 
 
-def _smoothing_note(share: float, classes: int) -> list[str]:
+def _smoothing_note(share: float, classes: int) -> str:
     """What the loss is at its best when labels are smoothed: the entropy of a smoothed label."""
     if not share:
-        return []
+        return ""
     other = share / classes
     right = 1 - share + other
     least = -right * math.log(right) - (classes - 1) * other * math.log(other)
-    return [f"labels are smoothed by {share:g}: the loss of a perfect network is {least:.3f}, not 0"]
+    return f"Labels are smoothed by {share:g}, so the loss of a perfect network is {least:.3f}, not 0."
 
 
 def _text(value: Any) -> str:

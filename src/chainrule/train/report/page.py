@@ -70,6 +70,7 @@ class Report:
     metric: str
     best_epoch: int | None
     notes: Sequence[str]
+    loss_note: str = ""
 
 
 def render(report: Report) -> str:
@@ -118,10 +119,12 @@ def _training(report: Report) -> str:
         return lines
 
     loss = charts.line_chart(pair("train_loss", "validation_loss"), title="Loss by epoch", y_label="loss", log_y=True)
-    note = "On a log scale." if report.best_epoch is None else (
-        f"On a log scale. The model kept is that of epoch {report.best_epoch}, the best on the validation rows."
-    )  # fmt: skip
-    figures = [_figure("Loss", note, loss)]
+    notes = ["On a log scale."]
+    if report.best_epoch is not None:
+        notes.append(f"The model kept is that of epoch {report.best_epoch}, the best on the validation rows.")
+    if report.loss_note:
+        notes.append(report.loss_note)
+    figures = [_figure("Loss", " ".join(notes), loss)]
     metric = report.metric
     lines = pair(f"train_{metric}", f"validation_{metric}")
     figures.append(
@@ -236,9 +239,10 @@ def _network(report: Report) -> str:
     )
     settings = _table(("setting", "value"), [(html.escape(a), html.escape(b)) for a, b in report.settings])
     notes = "".join(f"<li>{html.escape(note)}</li>" for note in report.notes)
-    figures = _figure("Layers", "", layers) + _figure("Settings", "", f'<div class="scroll">{settings}</div>')
-    remarks = f"<h3>Notes</h3><ul>{notes}</ul>" if notes else ""
-    return f'<h2>The network</h2><section class="figures">{figures}</section>{remarks}'
+    remarks = _figure("Notes", "", f"<ul>{notes}</ul>") if notes else ""
+    left = f'<div class="stack">{_figure("Layers", "", layers)}{remarks}</div>'
+    figures = left + _figure("Settings", "", f'<div class="scroll">{settings}</div>')
+    return f'<h2>The network</h2><section class="figures">{figures}</section>'
 
 
 def _bar(share: float) -> str:

@@ -32,6 +32,7 @@ p { margin:0; }
 .figures { display:grid; grid-template-columns:repeat(2,minmax(0,1fr)); gap:14px; align-items:start; }
 @media (max-width:820px) { .figures { grid-template-columns:minmax(0,1fr); } }
 figure { margin:0; padding:16px 18px; }
+.stack { display:grid; gap:14px; }
 figure.wide { grid-column:1/-1; }
 svg { display:block; width:100%; height:auto; margin-top:8px; font:12px system-ui,-apple-system,"Segoe UI",sans-serif; }
 .grid { stroke:var(--rule); } .axis { stroke:var(--muted); } .tick { fill:var(--muted); } .label { fill:var(--muted); }
