@@ -170,6 +170,46 @@ def test_reading_through_broadcasting_follows_and_is_read_only() -> None:
         cr.jit(g)(M)
 
 
+def test_diagonals_and_windows_follow_and_are_read_only() -> None:
+    makers: tuple[Callable[[Any], Any], ...] = (
+        np.diagonal,
+        np.diag,
+        lambda x: np.lib.stride_tricks.sliding_window_view(x, (2, 2)),
+        lambda x: np.linalg.diagonal(x, offset=1),
+    )
+    for make in makers:
+
+        def f(x: Any, make: Any = make) -> Any:
+            y = make(x)
+            x[1] = 9.0
+            return x, y
+
+        both(f, M)
+
+        def g(x: Any, make: Any = make) -> Any:
+            make(x)[0] = 1.0
+
+        with pytest.raises(TraceError, match="the array written to is a read-only view"):
+            cr.jit(g)(M)
+
+
+def test_what_numpy_does_not_copy_is_the_same_array() -> None:
+    def f(x: Any) -> Any:
+        a = np.asarray(x, like=x)
+        a += 1
+        b = x.astype(float, copy=False)
+        b *= 2
+        c = np.array(x, like=x)
+        c += 100
+        d = np.atleast_3d(np.atleast_2d(x[0]))
+        d[0, 0] = 5.0
+        e = x.astype(np.float32).astype(float)
+        e[:] = 0
+        return x, a, b, c, d, e
+
+    both(f, M)
+
+
 def test_writing_through_a_reshaped_view_is_refused() -> None:
     def f(x: Any) -> Any:
         flat = x.reshape(-1)

@@ -18,7 +18,7 @@ from chainrule.trace.joining import cut
 from chainrule.trace.shaping import promoted, together
 from chainrule.trace.sorting import searchsorted
 from chainrule.trace.statistics import floating
-from chainrule.trace.symbol import as_symbol
+from chainrule.trace.symbol import Symbol, as_symbol, read_only
 from chainrule.trace.table import implements
 
 # -------------------------------------------------------------------------------------------------------- differences
@@ -203,15 +203,21 @@ def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
 def sliding_window_view(
     x: Any, window_shape: Any, axis: Any = None, *, subok: bool = False, writeable: bool = False
 ) -> Any:
-    made = as_symbol(x)
+    array = as_symbol(x)
     sizes = [int(n) for n in np.atleast_1d(window_shape)]
-    axes = range(made.ndim) if axis is None else np.atleast_1d(axis)
-    for width, at in zip(sizes, [normalize_axis(int(i), as_symbol(x).ndim) for i in axes], strict=True):
-        if width > made.shape[at] or width < 0:
-            raise ShapeError("window shape cannot be larger than input array shape", expected=f"≤ {made.shape[at]}",
+    axes = [normalize_axis(int(i), array.ndim) for i in (range(array.ndim) if axis is None else np.atleast_1d(axis))]
+    for width, at in zip(sizes, axes, strict=True):
+        if width > array.shape[at] or width < 0:
+            raise ShapeError("window shape cannot be larger than input array shape", expected=f"≤ {array.shape[at]}",
                              got=width, where=user_source())  # fmt: skip
-        made = np.moveaxis(_windows(np.moveaxis(made, at, -1), width), -2, at)
-    return made
+
+    def read(base: Any) -> Any:
+        made: Any = Symbol(base.builder, base.index)
+        for width, at in zip(sizes, axes, strict=True):
+            made = np.moveaxis(_windows(np.moveaxis(made, at, -1), width), -2, at)
+        return made.copy()
+
+    return read(array)._as_view(array, read, read_only)
 
 
 # ----------------------------------------------------------------------------------------------------------- spacings
@@ -333,7 +339,7 @@ def poly(seq_of_zeros: Any) -> Any:
 @implements(np.roots)
 def roots(p: Any) -> Any:
     """The eigenvalues of the companion matrix, always complex; needs values to drop the coefficients that are 0."""
-    x = np.atleast_1d(floating(p))
+    x: Any = np.atleast_1d(floating(p))
     nonzero = np.flatnonzero(x.value)
     if not nonzero.size:
         return np.zeros_like(x, shape=(0,))

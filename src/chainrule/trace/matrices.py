@@ -9,9 +9,11 @@ import numpy as np
 from chainrule.base.arrays import normalize_axis
 from chainrule.base.errors import ShapeError
 from chainrule.graph.source import user_source
+from chainrule.ops import index as ops
+from chainrule.ops import record
 from chainrule.trace.joining import flip
 from chainrule.trace.shaping import together
-from chainrule.trace.symbol import as_symbol
+from chainrule.trace.symbol import as_symbol, read_only
 from chainrule.trace.table import implements
 
 # ---------------------------------------------------------------------------------------------------------- diagonals
@@ -32,7 +34,14 @@ def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     if first == second:
         raise ShapeError("a diagonal lies in a plane", expected="two different axes", got=axis1, where=user_source())
     rows, columns = _diagonal_places(x.shape[first], x.shape[second], offset)
-    return np.moveaxis(x, (first, second), (0, 1))[rows, columns].transpose(*range(1, x.ndim - 1), 0)
+    rest = [i for i in range(x.ndim) if i not in (first, second)]
+    order = (first, second, *rest)
+
+    def read(base: Any) -> Any:
+        taken = ops.gather(record.transpose(base, order), rows, columns)
+        return record.move_axis(taken, 0, taken.ndim - 1)
+
+    return read(x)._as_view(x, read, read_only)
 
 
 @implements(np.linalg.diagonal)

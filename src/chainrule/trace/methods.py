@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.base.errors import DtypeError
+from chainrule.graph.source import user_source
 from chainrule.ops import pointwise
 from chainrule.trace.symbol import Symbol
 
@@ -57,8 +59,15 @@ def _flatten(self: Any, order: Any = "C") -> Any:
     return np.ravel(self, order).copy()
 
 
-def _astype(self: Any, dtype: Any, *args: Any, **kwargs: Any) -> Any:
-    return np.astype(self, np.dtype(dtype))
+def _astype(
+    self: Any, dtype: Any, order: Any = "K", casting: Any = "unsafe", subok: bool = True, copy: bool = True
+) -> Any:
+    if not np.can_cast(self.dtype, dtype, casting):
+        raise DtypeError(
+            f"a cast that is not {casting}", expected=f"a dtype that {self.dtype} casts to", got=np.dtype(dtype),
+            where=user_source(), fix="leave casting out",
+        )  # fmt: skip
+    return np.astype(self, np.dtype(dtype), copy=copy)
 
 
 def _sort(self: Any, axis: int = -1, kind: Any = None, order: Any = None) -> None:

@@ -43,7 +43,7 @@ def _started(x: Any, initial: Any, call: Any) -> Any:
 
 def _cast(value: Any, dtype: Any) -> Any:
     """A number or Symbol in ``dtype``: NumPy takes ``initial`` so, even where it cuts off."""
-    return np.astype(value, dtype) if isinstance(value, Expr) else np.asarray(value).astype(dtype)[()]
+    return pointwise.cast(value, dtype=dtype) if isinstance(value, Expr) else np.asarray(value).astype(dtype)[()]
 
 
 def _masked(x: Any, where: Any, neutral: Any) -> Any:

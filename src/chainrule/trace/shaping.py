@@ -139,13 +139,13 @@ def broadcast_arrays(*args: Any, subok: bool = False) -> Any:
 
 @implements(np.atleast_1d)
 def atleast_1d(*arys: Any) -> Any:
-    made = tuple(reshape(a, (1,)) if np.ndim(a) == 0 else as_symbol(a) for a in arys)
+    made = tuple(expand_dims(a, 0) if np.ndim(a) == 0 else as_symbol(a) for a in arys)
     return made[0] if len(made) == 1 else made
 
 
 @implements(np.atleast_2d)
 def atleast_2d(*arys: Any) -> Any:
-    made = tuple(as_symbol(a) if np.ndim(a) >= 2 else reshape(a, (1, -1)) for a in arys)
+    made = tuple(as_symbol(a) if np.ndim(a) >= 2 else expand_dims(atleast_1d(a), 0) for a in arys)
     return made[0] if len(made) == 1 else made
 
 
@@ -155,7 +155,7 @@ def atleast_3d(*arys: Any) -> Any:
         x = as_symbol(a)
         if x.ndim >= 3:
             return x
-        return expand_dims(x, -1) if x.ndim == 2 else reshape(x, (1, -1, 1))
+        return expand_dims(x, -1) if x.ndim == 2 else expand_dims(atleast_1d(x), (0, 2))
 
     made = tuple(one(a) for a in arys)
     return made[0] if len(made) == 1 else made
@@ -227,7 +227,9 @@ def shares_memory(a: Any, b: Any, max_work: Any = None) -> bool:
 def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Any:
     x = as_symbol(x)
     wanted = np.dtype(dtype)
-    return x.copy() if wanted == x.dtype else pointwise.cast(x, dtype=wanted)
+    if wanted == x.dtype:
+        return x.copy() if copy else x
+    return pointwise.cast(x, dtype=wanted)
 
 
 @implements(np.copy)
@@ -307,11 +309,20 @@ def full(
     return full_like(value, value, dtype, shape=shape)
 
 
-@implements(np.array, np.asarray, np.asanyarray, np.ascontiguousarray, np.asfortranarray)
+@implements(np.asarray, np.asanyarray)
+def asarray(a: Any, dtype: Any = None, order: Any = None, *, like: Any = None, copy: Any = None, **_: Any) -> Any:
+    same = isinstance(a, Expr) and (dtype is None or np.dtype(dtype) == a.dtype)
+    return a if same and not copy else array(a, dtype)
+
+
+@implements(np.array, np.ascontiguousarray, np.asfortranarray)
 def array(object: Any, dtype: Any = None, *, like: Any = None, copy: Any = True, **_: Any) -> Any:
     if isinstance(object, (list, tuple)):
         made = np.stack([array(o) for o in object]) if object else as_symbol(np.array(object, dtype))
     else:
+        same = isinstance(object, Expr) and (dtype is None or np.dtype(dtype) == object.dtype)
+        if same and not copy:
+            return object
         made = as_symbol(object).copy()
     return made if dtype is None else astype(made, dtype)
 
