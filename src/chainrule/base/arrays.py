@@ -29,7 +29,7 @@ _SHORT = {
 }  # fmt: skip
 _LONG = {short: np.dtype(name) for name, short in _SHORT.items()}
 _SHORT_OF = {dtype: short for short, dtype in _LONG.items()}  # dtype.name is slow
-_NUMERIC = frozenset(_LONG.values())
+NUMERIC = frozenset(_LONG.values())
 
 
 class Spec(NamedTuple):
@@ -58,7 +58,7 @@ def long_dtype(short: str) -> DType:
 def spec_of(value: Any) -> Spec:
     """The Spec of an array or a NumPy or Python scalar.  Raises DtypeError for what is not numeric."""
     array = np.asarray(value)
-    if array.dtype not in _NUMERIC and array.dtype.newbyteorder("=") not in _NUMERIC:
+    if array.dtype not in NUMERIC and array.dtype.newbyteorder("=") not in NUMERIC:
         raise DtypeError(
             "not a numeric array",
             expected="an array or scalar of bool, integer, float or complex dtype",
