@@ -175,8 +175,8 @@ def log10(b: Body, x: Value) -> Value:
     return log_edges(b, x, total + (lost + (rest + tail)))
 
 
-def log1p_core(b: Body, x: Value) -> Value:
-    """log(1 + x) for finite x > −1."""
+def log1p_core(b: Body, x: Value, rest: Value | None = None) -> Value:
+    """log(1 + x + rest) for finite x > −1 and a rest below its last place."""
     f = format_of(x)
     u = x + 1.0
     m, k, n = split_exponent(b, u)
@@ -185,6 +185,8 @@ def log1p_core(b: Body, x: Value) -> Value:
     far = k > 60.0
     part = b.select(far, m - 1.0, b.mad(x, scale, scale - 1.0))
     rounded = b.select(far, 0.0, b.mad(x, scale, (scale - 1.0) - part))  # what part lost
+    if rest is not None:
+        rounded = b.mad(rest, scale, rounded)
     high, low = f.constants("ln2")
     total, lost = b.fast_two_sum(k * high, part)
     total, lost = b.select(k.equals(0.0), part, total), b.select(k.equals(0.0), 0.0, lost)
@@ -340,9 +342,15 @@ def pow(b: Body, x: Value, y: Value) -> Value:
 
 
 def logaddexp(b: Body, x: Value, y: Value) -> Value:
-    e = exp(b, -b.absolute(x - y))
+    d = -b.absolute(x - y)
+    # exp with the rounding of its last sum kept: where log1p(e) cancels against max(x, y) it would show
+    r, n = exp_reduced(b, d)
+    tail = b.mad(r * r, b.polynomial(r, format_of(x).polynomial("exp")), r)
+    p = tail + 1.0
+    rest = b.select(d > -20.0, (tail - (p - 1.0)) * power_of_two(n, x), 0.0)
+    e = clamp_exp(b, d, log2_scaled(p, n))
     larger = b.select(x > y, x, y)
-    apart = larger + log1p_core(b, e)
+    apart = larger + log1p_core(b, e, rest)
     return b.select(x.equals(y), x + math.log(2), b.select(e.is_nan(), e, apart))
 
 

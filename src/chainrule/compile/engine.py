@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import re
 import threading
 from collections.abc import Iterable
@@ -24,6 +25,8 @@ from chainrule.base.errors import ChainruleError, OptionError
 from chainrule.compile.target import Target, host
 
 _lock = threading.RLock()
+if hasattr(os, "register_at_fork"):  # a child must not inherit a lock that another thread of its parent holds
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
 class CompileError(ChainruleError, RuntimeError):

@@ -1,0 +1,430 @@
+"""A thread pool for native code, without a C compiler.
+
+Python threads enter a native worker loop through ctypes, which releases the GIL, and spin there.  Native code hands
+out a parallel region with ``cr.parallel(pool, fn, ctx, chunks)``: it calls ``fn(ctx, chunk)`` for every chunk, on the
+caller and on whichever workers are awake.  What a chunk computes depends on its number alone, so results do not depend
+on who runs it, nor on how many threads there are.
+
+Protocol (all counters in one block of memory, each on a cache line of its own):
+
+    epoch    even: no region is open; odd: one is.  Only the holder of ``lock`` changes it.
+    next     the next chunk to be taken, by atomic addition
+    inside   workers that look at the region
+
+A worker that sees an odd epoch adds itself to ``inside`` and looks at the epoch again; if it is still odd it may read
+the region, for the caller closes the epoch first and then waits for ``inside`` to become 0 (a store and a load on
+either side, sequentially consistent: Dekker's mutual exclusion).  So nobody waits for a worker that sleeps: those that
+do not come are not needed.  A region inside a region, or a second one from another thread, runs serially.
+
+After about half a millisecond without work a worker returns to Python and parks on an event.  Native code can't wake it;
+``Pool.enter`` does, and is what the entry of a parallel program calls.  Workers flush denormals as compiled code does.
+Does not do: priorities, pinning to cores, a fixed assignment of chunks to threads.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import ctypes
+import functools
+import os
+import threading
+import time
+import weakref
+
+from chainrule.base.errors import OptionError
+from chainrule.compile import engine
+from chainrule.compile.target import Target, host
+
+_LINE = 64
+_FIELDS = ("epoch", "next", "inside", "awake", "lock", "stop", "fn", "ctx", "chunks", "yield")
+# fn, ctx and chunks are written together and read together: one line
+_OFFSETS = {name: _LINE * min(place, 6) + 8 * max(0, place - 6) for place, name in enumerate(_FIELDS)}
+_SIZE = _LINE * 7
+
+_SPIN_SECONDS = 5e-4
+_MOST_THREADS = 1024
+_PATIENCE = 4096  # pauses before a caller that waits for a worker gives its core away
+
+
+def _place(name: str) -> str:
+    return f"%{name} = getelementptr i8, ptr %pool, i64 {_OFFSETS[name]}"
+
+
+def parallel_text(target: Target) -> str:
+    """LLVM text of ``void @cr.parallel(ptr pool, ptr fn, ptr ctx, i64 chunks)``, to be put in any module that calls it.
+
+    ``fn`` is ``void (ptr ctx, i64 chunk)``; it is called once for every chunk in 0 … chunks − 1, in any order, on any
+    thread; all calls are over when ``cr.parallel`` returns.  ``pool`` is what ``Pool.enter()`` returned, or null, which
+    runs serially.
+    """
+    pause = "\n  ".join(target.pause)
+    return f"""define internal void @cr.parallel(ptr %pool, ptr %fn, ptr %ctx, i64 %n) noinline nounwind {{
+entry:
+  %none = icmp eq ptr %pool, null
+  %few = icmp ult i64 %n, 2
+  %alone = or i1 %none, %few
+  br i1 %alone, label %serial.check, label %helped
+helped:
+  {_place("awake")}
+  %helpers = load atomic i64, ptr %awake monotonic, align 8
+  %nobody = icmp eq i64 %helpers, 0
+  br i1 %nobody, label %serial.check, label %acquire
+acquire:
+  {_place("lock")}
+  %got = cmpxchg ptr %lock, i64 0, i64 1 acquire monotonic
+  %mine = extractvalue {{ i64, i1 }} %got, 1
+  br i1 %mine, label %open, label %serial.check
+open:
+  {_place("epoch")}
+  {_place("next")}
+  {_place("inside")}
+  {_place("fn").replace("%fn =", "%fn.place =")}
+  {_place("ctx").replace("%ctx =", "%ctx.place =")}
+  {_place("chunks")}
+  store ptr %fn, ptr %fn.place
+  store ptr %ctx, ptr %ctx.place
+  store atomic i64 %n, ptr %chunks monotonic, align 8
+  store atomic i64 0, ptr %next monotonic, align 8
+  %opened = atomicrmw add ptr %epoch, i64 1 seq_cst
+  br label %take
+take:
+  %chunk = atomicrmw add ptr %next, i64 1 monotonic
+  %more = icmp ult i64 %chunk, %n
+  br i1 %more, label %work, label %close
+work:
+  call void %fn(ptr %ctx, i64 %chunk)
+  br label %take
+close:
+  %closed = atomicrmw add ptr %epoch, i64 1 seq_cst
+  br label %wait
+wait:
+  %tries = phi i64 [ 0, %close ], [ %tries.next, %again ], [ 0, %yielded ], [ 0, %no.yield ]
+  %busy = load atomic i64, ptr %inside seq_cst, align 8
+  %done = icmp eq i64 %busy, 0
+  br i1 %done, label %release, label %hold
+hold:
+  {pause}
+  %tries.next = add i64 %tries, 1
+  %long = icmp ugt i64 %tries.next, {_PATIENCE}
+  br i1 %long, label %give, label %again
+again:
+  br label %wait
+give:
+  {_place("yield")}
+  %yield.fn = load ptr, ptr %yield
+  %can = icmp ne ptr %yield.fn, null
+  br i1 %can, label %yielded, label %no.yield
+yielded:
+  %ignored = call i32 %yield.fn()
+  br label %wait
+no.yield:
+  br label %wait
+release:
+  store atomic i64 0, ptr %lock release, align 8
+  ret void
+serial.check:
+  %any = icmp ne i64 %n, 0
+  br i1 %any, label %serial, label %out
+serial:
+  %i = phi i64 [ 0, %serial.check ], [ %i.next, %serial ]
+  call void %fn(ptr %ctx, i64 %i)
+  %i.next = add i64 %i, 1
+  %last = icmp eq i64 %i.next, %n
+  br i1 %last, label %out, label %serial
+out:
+  ret void
+}}
+"""
+
+
+def _module_text(target: Target) -> str:
+    """The pool's own functions: the worker loop, a region called from Python, and a loop of regions to measure."""
+    pause, enter, leave = ("\n  ".join(lines) for lines in (target.pause, target.mode.enter, target.mode.leave))
+    return f"""{parallel_text(target)}
+define i64 @worker(ptr %pool, i64 %patience) nounwind {{
+entry:
+  {enter}
+  {_place("epoch")}
+  {_place("next")}
+  {_place("inside")}
+  {_place("awake")}
+  {_place("stop")}
+  {_place("fn")}
+  {_place("ctx")}
+  {_place("chunks")}
+  %up = atomicrmw add ptr %awake, i64 1 seq_cst
+  br label %watch
+watch:
+  %left = phi i64 [ %patience, %entry ], [ %left.next, %idle ], [ %patience, %leave ], [ %left.next, %calm ]
+  %e = load atomic i64, ptr %epoch acquire, align 8
+  %odd = and i64 %e, 1
+  %open = icmp ne i64 %odd, 0
+  %left.next = sub i64 %left, 1
+  br i1 %open, label %look, label %idle
+idle:
+  {pause}
+  %ended = load atomic i64, ptr %stop monotonic, align 8
+  %stopped = icmp ne i64 %ended, 0
+  %tired = icmp eq i64 %left.next, 0
+  %over = or i1 %stopped, %tired
+  br i1 %over, label %park, label %watch
+look:
+  ; do not disturb a region whose chunks are all taken
+  %taken = load atomic i64, ptr %next monotonic, align 8
+  %total.0 = load atomic i64, ptr %chunks monotonic, align 8
+  %some = icmp ult i64 %taken, %total.0
+  %patient = icmp sgt i64 %left.next, 1
+  %wait = xor i1 %some, true
+  %stay = and i1 %wait, %patient
+  br i1 %stay, label %calm, label %in
+calm:
+  {pause}
+  br label %watch
+in:
+  %was = atomicrmw add ptr %inside, i64 1 seq_cst
+  %e.now = load atomic i64, ptr %epoch seq_cst, align 8
+  %odd.now = and i64 %e.now, 1
+  %still = icmp ne i64 %odd.now, 0
+  br i1 %still, label %read, label %leave
+read:
+  %f = load ptr, ptr %fn
+  %c = load ptr, ptr %ctx
+  %n = load atomic i64, ptr %chunks monotonic, align 8
+  br label %take
+take:
+  %chunk = atomicrmw add ptr %next, i64 1 monotonic
+  %more = icmp ult i64 %chunk, %n
+  br i1 %more, label %work, label %leave
+work:
+  call void %f(ptr %c, i64 %chunk)
+  br label %take
+leave:
+  %out = atomicrmw sub ptr %inside, i64 1 release
+  br label %watch
+park:
+  %down = atomicrmw sub ptr %awake, i64 1 seq_cst
+  {leave}
+  ret i64 %ended
+}}
+
+define void @run(ptr %pool, ptr %fn, ptr %ctx, i64 %n) nounwind {{
+  {enter}
+  call void @cr.parallel(ptr %pool, ptr %fn, ptr %ctx, i64 %n)
+  {leave}
+  ret void
+}}
+
+define void @repeat(ptr %pool, ptr %fn, ptr %ctx, i64 %n, i64 %times) nounwind {{
+entry:
+  br label %loop
+loop:
+  %i = phi i64 [ 0, %entry ], [ %i.next, %loop ]
+  call void @cr.parallel(ptr %pool, ptr %fn, ptr %ctx, i64 %n)
+  %i.next = add i64 %i, 1
+  %last = icmp uge i64 %i.next, %times
+  br i1 %last, label %out, label %loop
+out:
+  ret void
+}}
+
+define void @nothing(ptr %ctx, i64 %chunk) nounwind {{
+  ret void
+}}
+"""
+
+
+class _Native:
+    """The pool's functions, compiled for this machine."""
+
+    def __init__(self) -> None:
+        target = host()
+        self.library = engine.load(engine.compile_object(_module_text(target), target, level=1), target)
+        pointer, count = ctypes.c_void_p, ctypes.c_int64
+        self.worker = ctypes.CFUNCTYPE(count, pointer, count)(self.library.address("worker"))
+        self.run = ctypes.CFUNCTYPE(None, pointer, pointer, pointer, count)(self.library.address("run"))
+        self.repeat = ctypes.CFUNCTYPE(None, pointer, pointer, pointer, count, count)(self.library.address("repeat"))
+        self.nothing = self.library.address("nothing")
+
+
+_native = functools.cache(_Native)
+
+
+class _Block:
+    """The memory that the threads share."""
+
+    def __init__(self) -> None:
+        self._memory = ctypes.create_string_buffer(_SIZE + _LINE)
+        start = ctypes.addressof(self._memory)
+        self.address = start + (-start) % _LINE
+        with contextlib.suppress(OSError, AttributeError, TypeError):  # TypeError: CDLL(None) on Windows
+            self._give_way = ctypes.CDLL(None).sched_yield
+            self.field("yield").value = ctypes.cast(self._give_way, ctypes.c_void_p).value or 0
+
+    def field(self, name: str) -> ctypes.c_int64:
+        return ctypes.c_int64.from_address(self.address + _OFFSETS[name])
+
+
+def threads_wanted() -> int:
+    """How many threads compiled programs use, the caller among them: ``CHAINRULE_THREADS``, or one for each core.
+
+    Raises :class:`OptionError` where the variable is not a whole number from 1 to 1024.
+    """
+    text = os.environ.get("CHAINRULE_THREADS", "").strip()
+    if not text:
+        return min(host().cores, _MOST_THREADS)
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _MOST_THREADS:
+        raise OptionError(
+            "CHAINRULE_THREADS is not a number of threads",
+            expected=f"a whole number from 1 to {_MOST_THREADS}",
+            got=repr(text),
+            where="the environment",
+            fix="unset CHAINRULE_THREADS to use every core, or set it to 1 for no threads",
+        )
+    return int(text)
+
+
+class Pool:
+    """``threads`` threads, the caller among them.  Workers start on the first :meth:`enter`."""
+
+    def __init__(self, threads: int | None = None) -> None:
+        threads = threads_wanted() if threads is None else threads
+        if not 1 <= threads <= _MOST_THREADS:
+            raise OptionError("threads is out of range", expected=f"1 to {_MOST_THREADS}", got=threads, where="Pool")
+        self.threads = threads
+        self._lock = threading.Lock()
+        self._fresh()
+        _pools.add(self)
+
+    def _fresh(self) -> None:
+        """No workers and memory of its own: at the start, and in a child after a fork, where threads did not follow."""
+        self._lock = threading.Lock()
+        self._block = _Block()
+        self._awake = self._block.field("awake")
+        self._events: list[threading.Event] = []
+        self._workers: list[threading.Thread] = []
+        self._stopped = False
+        self._end = weakref.finalize(self, _end, self._block, self._events)
+        self._end.atexit = False  # _at_exit also waits for the threads
+
+    @property
+    def awake(self) -> int:
+        """How many workers are spinning or at work now."""
+        return self._awake.value
+
+    def enter(self) -> int:
+        """Start or wake the workers; the address to pass to ``cr.parallel`` until this thread calls something else."""
+        if self.threads > 1 and self._awake.value < self.threads - 1 and not self._stopped:
+            self._wake()
+        return self._block.address
+
+    def _wake(self) -> None:
+        if not self._workers:
+            with self._lock:
+                if not self._workers and not self._stopped:
+                    self._start()
+        for event in self._events:
+            event.set()
+
+    def _start(self) -> None:
+        patience = _patience()
+        for number in range(1, self.threads):
+            event = threading.Event()
+            thread = threading.Thread(
+                target=_work, args=(self._block, event, patience), name=f"chainrule-{number}", daemon=True
+            )
+            thread.start()
+            self._events.append(event)
+            self._workers.append(thread)
+
+    def run(self, fn: int, ctx: int, chunks: int) -> None:
+        """Call the native ``void fn(ptr ctx, i64 chunk)`` at address ``fn`` for every chunk; all are done on return."""
+        _native().run(self.enter(), fn, ctx, chunks)
+
+    def wait_awake(self, seconds: float = 1.0) -> bool:
+        """Wake the workers and wait until all spin; whether they do.  For measurements: programs need not wait."""
+        until = time.monotonic() + seconds
+        while self.awake < self.threads - 1 and time.monotonic() < until:
+            self.enter()
+            time.sleep(1e-5)
+        return self.awake == self.threads - 1
+
+    def region_seconds(self, chunks: int = 2, times: int = 10_000) -> float:
+        """Seconds that one parallel region of empty chunks takes while the workers spin."""
+        native = _native()
+        self.wait_awake()
+        begin = time.perf_counter()
+        native.repeat(self.enter(), native.nothing, 0, chunks, times)
+        return (time.perf_counter() - begin) / times
+
+    def stop(self) -> None:
+        """End the workers and wait for them.  Regions run serially from then on."""
+        with self._lock:
+            self._stopped = True
+            _end(self._block, self._events)
+            for thread in self._workers:
+                if thread is not threading.current_thread():
+                    thread.join(timeout=10)
+            self._workers.clear()
+
+
+def _end(block: _Block, events: list[threading.Event]) -> None:
+    """Tell workers to leave; also what happens to those of a pool that nobody holds any more."""
+    block.field("stop").value = 1
+    for event in events:
+        event.set()
+
+
+def _work(block: _Block, event: threading.Event, patience: int) -> None:
+    """A worker's life: spin in native code, park here."""
+    native = _native()
+    stop = block.field("stop")
+    while not stop.value:
+        event.clear()
+        if native.worker(block.address, patience):
+            return
+        event.wait()
+
+
+@functools.cache
+def _patience() -> int:
+    """How many pauses make half a millisecond; instruction sets differ by an order of magnitude."""
+    block, probe = _Block(), 2000
+    native = _native()
+    fastest = 1.0
+    for _ in range(3):
+        begin = time.perf_counter()
+        native.worker(block.address, probe)
+        fastest = min(fastest, time.perf_counter() - begin)
+    return max(probe, int(probe * _SPIN_SECONDS / max(fastest, 1e-7)))
+
+
+_pools: weakref.WeakSet[Pool] = weakref.WeakSet()
+_shared_lock = threading.Lock()
+_shared: list[Pool] = []
+
+
+def shared() -> Pool:
+    """The pool that all compiled programs of this process use."""
+    with _shared_lock:
+        if not _shared:
+            _shared.append(Pool())
+        return _shared[0]
+
+
+def _after_fork() -> None:
+    global _shared_lock
+    _shared_lock = threading.Lock()
+    for pool in list(_pools):
+        pool._end.detach()
+        pool._fresh()
+
+
+def _at_exit() -> None:
+    for pool in list(_pools):
+        pool.stop()
+
+
+atexit.register(_at_exit)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
