@@ -4,7 +4,8 @@ Everything random is a pure function of the seed: the order of epoch k of (seed,
 So the state of a run is its weights, the optimizer's state, a few counters and the history, which is what a
 checkpoint holds; a run that is killed at any instant and resumed ends with the bits of the run that was not.
 
-The bits of a matrix product also depend on how many threads NumPy's BLAS uses: keep that number (the command line does).
+The bits of a matrix product also depend on how many threads NumPy's BLAS uses: keep that number, as the command
+line does.
 
 Does not do: several devices, data larger than memory, learning rates that react to the validation loss.
 """
