@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import http.client
 import os
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from chainrule.base.errors import DataError
+
+if TYPE_CHECKING:
+    import http.client
 
 Progress = Callable[[str, int, int], None]
 
@@ -67,6 +67,9 @@ def download_mnist(
 def _fetch(
     file: Path, size: int, digest: str, mirrors: Sequence[str], progress: Progress | None, timeout: float
 ) -> None:
+    import http.client  # here, so that importing chainrule does not load the network stack
+    import urllib.request
+
     reasons = []
     for mirror in mirrors:
         url = mirror + file.name
