@@ -107,7 +107,7 @@ class Builder:
                 indices = tuple([self.line_of(a) for a in args])
                 spec = op.infer([self.lines[i].spec for i in indices], attrs)
         except ChainruleError as error:
-            raise located(error, op, self._location()) from None
+            raise located(error, op.name, self._location()) from None
         packed = tuple(sorted(attrs.items())) if attrs else ()
         key = (op, indices, packed)
         index = self.table.get(key)
@@ -386,12 +386,12 @@ def leaked(builder: Builder) -> LeakedSymbolError:
     )
 
 
-def located(error: ChainruleError, op: Op, source: Source | None) -> ChainruleError:
-    """The same error, naming the op and the user's line."""
+def located(error: ChainruleError, name: str, source: Source | None) -> ChainruleError:
+    """The same error, naming the op or NumPy function and the user's line, unless it has a line already."""
     if error.where is not None:
         return error
     return type(error)(
-        f"{op.name}: {error.problem}",
+        f"{name}: {error.problem}",
         expected=error.expected,
         got=error.got,
         where=source,

@@ -20,7 +20,7 @@ import numpy as np
 
 from chainrule.base.arrays import Spec
 from chainrule.base.errors import ChainruleError, ShapeError, TraceError
-from chainrule.graph.builder import ACTIVE
+from chainrule.graph.builder import ACTIVE, located
 from chainrule.graph.source import user_source
 from chainrule.ops import pointwise
 from chainrule.ops.expr import Expr
@@ -190,6 +190,8 @@ class Symbol(Expr):
         )
 
     def _number(self, what: str, convert: Any) -> Any:
+        if self.builder.closed:
+            raise self.builder.leak_error()
         if self.builder.carries_gradient(self.index):
             self._lossy(what)
         if self.dtype.kind in "biu" and not self.has_value:
@@ -327,7 +329,10 @@ class Symbol(Expr):
                 return self._ufunc_into((out,), func, "", args, kwargs)
             kwargs = {k: v for k, v in kwargs.items() if k != "out"}
             return out._write(implementation(*args, **kwargs))
-        return implementation(*args, **kwargs)
+        try:
+            return implementation(*args, **kwargs)
+        except ChainruleError as error:
+            raise located(error, func.__name__, user_source()) from None
 
     # Indexing
 
