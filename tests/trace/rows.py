@@ -55,6 +55,7 @@ def u(*shape: int, low: float = 0.5, high: float = 2.0) -> Any:
 
 V, M, T = n(5), n(3, 4), n(2, 3, 4)
 ONE, EMPTY, SCALAR = n(1), np.zeros((0, 3)), np.array(0.7)
+LIST = [1.0, 2.0, 3.0, 4.0]
 MASK = np.array([[True, False, True, True], [False, True, False, True], [True, True, False, False]])
 NANS = np.where(MASK, M, np.nan)
 
@@ -209,6 +210,7 @@ row("partition", lambda x: np.partition(x, 2)[..., 2], M)
 row("lexsort", lambda x: np.lexsort((x[0], np.round(x[1]))), M, smooth=False)
 row("searchsorted", lambda x, v: (np.searchsorted(np.sort(x), v), np.searchsorted(np.sort(x), v, "right")), V, M,
     smooth=False)  # fmt: skip
+row("searchsorted with a sorter", lambda x, v: np.searchsorted(x, v, sorter=np.argsort(x)), V, M, smooth=False)
 row("digitize", lambda x: (np.digitize(x, [-1.0, 0.0, 1.0]), np.digitize(x, [1.0, 0.0], right=True)), M, smooth=False)
 row("isin", lambda x: (np.isin(np.round(x), [0, 1]), np.isin(np.round(x), [0, 1], invert=True)), M, smooth=False)
 row("unique", lambda x: np.unique(np.array([1.0, 0, 1, 1, 0]) * x[0] + 1), V, values=True)
@@ -293,6 +295,19 @@ row("closeness", lambda x: (np.allclose(x, x), np.array_equal(x, x + 1), np.arra
     values=True)  # fmt: skip
 row("facts", lambda x: (np.shape(x), np.ndim(x), np.size(x), np.iscomplexobj(x), np.isscalar(x)), M, smooth=False)
 row("zeros_like", lambda x: (np.zeros_like(x), np.ones_like(x), np.full_like(x, 3), np.zeros(2, like=x)), M)
+row("methods", lambda x: (x.sum(), x.mean(1), x.std(0, ddof=1), x.var(), x.max(1), x.min(), x.prod(0), x.cumsum(1),
+                          x.cumprod(), x.round(1), x.clip(0, 1), x.conj(), x.real, x.imag), M)  # fmt: skip
+row("methods that arrange", lambda x: (x.T, x.mT, x.reshape(4, 3), x.reshape((2, -1)), x.ravel(), x.flatten("F"),
+                                       x.swapaxes(0, 1), x[None].squeeze(0), x.transpose(1, 0), x.diagonal(1),
+                                       x.repeat(2, 0), x.take([1, 0], 1), x.compress([True, False, True], 0),
+                                       x.copy(), x.trace(), x.astype(float), x.dot(x.T), x @ x.T), M)  # fmt: skip
+row("methods about order", lambda x: (x.argmax(1), x.argmin(), x.argsort(0), x.any(), x.all(1), (x > 0).nonzero(),
+                                      np.array([-1.0, 0.0, 1.0], like=x).searchsorted(x)), M, smooth=False, values=True)
+row("operators", lambda x: (x + 1, 2 - x, x * x, x / 3, 1 / (x * x + 1), (x * x + 1) ** 0.5, 2**x, -x, +x, abs(x),
+                            x // 0.7, x % 0.7, divmod(x, 0.7)[1], x + LIST, LIST - x), M)  # fmt: skip
+row("comparisons", lambda x: (x < 0, x <= x, x > 1, x >= 0, x == x, x != 0, ~(x > 0), (x > 0) & (x < 1),
+                              (x > 0) ^ True),
+    M, smooth=False)  # fmt: skip
 row("array of symbols", lambda x: np.array([x[0], [1.0, 2.0, x[1, 1], x[2, 0]]], like=x), M)
 row("unravel", lambda x: (np.unravel_index(np.argmax(x), (3, 4)),
                           np.ravel_multi_index((np.argmin(x, 1), [0, 1, 2]), (4, 3))),

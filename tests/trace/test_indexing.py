@@ -216,3 +216,15 @@ def test_a_value_that_does_not_fit() -> None:
 
     with pytest.raises(ValueError, match="shapes do not broadcast together"):
         cr.jit(f)(X)
+
+
+def test_slices_need_plain_bounds() -> None:
+    x = np.arange(6.0)
+    with pytest.raises(TraceError) as error:
+        cr.jit(lambda x, i: x[i : i + 2])(x, 3)
+    assert str(error.value).startswith(
+        "a slice with a bound that has no value: the size of the result would not be known\n"
+        "  expected: plain integers as the bounds of a slice\n  got: a Symbol i64[]\n"
+    )
+    np.testing.assert_array_equal(cr.jit(lambda x, i: x[i + np.arange(2)])(x, 3), x[3:5])
+    np.testing.assert_array_equal(cr.grad(lambda x: x[np.argmax(x) - 1 : np.argmax(x)].sum())(x), [0, 0, 0, 0, 1, 0])

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule.base.arrays import broadcast
-from chainrule.base.errors import IndexingError, ShapeError
+from chainrule.base.errors import IndexingError, ShapeError, TraceError
 from chainrule.graph.source import user_source
 from chainrule.ops import index as ops
 from chainrule.ops import pointwise
@@ -45,7 +45,7 @@ def _mask_positions(mask: Any) -> tuple[Any, ...]:
 
 
 def parse(key: Any, shape: tuple[int, ...]) -> Parsed:
-    """Bring a key for an array of ``shape`` into the form of :class:`Parsed`.  Raises ShapeError, DtypeError."""
+    """Bring a key for an array of ``shape`` into the form of :class:`Parsed`.  Raises IndexingError."""
     parts = list(key) if isinstance(key, tuple) else [key]
     parts = [_part(q) for q in parts]
     consumed = sum(_consumes(q) for q in parts)
@@ -133,6 +133,13 @@ def _checked(i: int, size: int, axis: int) -> int:
 
 
 def _triple(part: slice, size: int) -> tuple[int, int | None, int]:
+    for bound in (part.start, part.stop, part.step):
+        if isinstance(bound, Symbol) and bound.dtype.kind in "iu" and not bound.has_value:
+            raise TraceError(
+                "a slice with a bound that has no value: the size of the result would not be known",
+                expected="plain integers as the bounds of a slice", got=f"a Symbol {bound.spec}", where=user_source(),
+                fix="x[i + np.arange(n)] takes n elements from a traced start i",
+            )  # fmt: skip
     start, stop, step = part.indices(size)
     if not len(range(start, stop, step)):
         return 0, 0, 1
