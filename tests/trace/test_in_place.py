@@ -106,7 +106,11 @@ def test_random_programs_end_as_with_numpy(seed: int) -> None:
     found = cr.jit(run)(x)
     for f, e in zip(found, expected, strict=True):
         np.testing.assert_allclose(f, e, rtol=1e-12)
-    cr.check_grads(lambda x: run(x), (x,), order=1)
+    cr.check_grads(run, (x,), order=1)
+    if seed % 3 == 0:
+        batch = np.stack([x, 2 * x + 1])
+        for f, one, other in zip(cr.vmap(run)(batch), run(batch[0]), run(batch[1]), strict=True):
+            np.testing.assert_allclose(f, np.stack([one, other]), rtol=1e-12)
 
 
 def both(f: Callable[..., Any], *args: Any) -> None:
