@@ -8,9 +8,10 @@ Each derivative is written once, as the tangent (see ``differential``).  Sources
 - SVD: J. Townsend, "Differentiating the singular value decomposition", 2016; complex: Z.-Q. Wan and S.-X. Zhang,
   arXiv:1909.02659.
 
-Conventions.  ``cholesky`` and ``eigh`` read one triangle, as NumPy does, and have the derivative of just that: gradients
-are triangular; (g + gᵀ)/2 is the symmetric form that some libraries give.  Eigenvectors and singular vectors are determined up to a phase (and,
-for equal eigenvalues, up to a rotation): derivatives are those of functions that do not depend on that choice.
+Conventions.  ``cholesky`` and ``eigh`` read one triangle, as NumPy does, and have the derivative of just that:
+gradients are triangular; (g + gᵀ)/2 is the symmetric form that some libraries give.  Eigenvectors and singular vectors
+are determined up to a phase (and, for equal eigenvalues, up to a rotation): derivatives are those of functions that do
+not depend on that choice.
 Equal eigenvalues or singular values: the derivative of the values themselves is right; that of the vectors does not
 exist, and comes out infinite or NaN rather than as a number that looks right.
 

@@ -351,16 +351,6 @@ def matrix_transpose(x: Any, /) -> Any:
     return np.matrix_transpose(x)
 
 
-@implements(np.linalg.diagonal)
-def diagonal(x: Any, /, *, offset: int = 0) -> Any:
-    return np.diagonal(x, offset, axis1=-2, axis2=-1)
-
-
-@implements(np.linalg.trace)
-def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Any:
-    return np.trace(x, offset, axis1=-2, axis2=-1, dtype=dtype)
-
-
 def matrix_diagonal(x: Any) -> Any:
     """The diagonals of square matrices as a view: (…, n, n) → (…, n)."""
     n = x.shape[-1]

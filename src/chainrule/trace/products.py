@@ -17,6 +17,7 @@ import numpy as np
 from chainrule.base.arrays import normalize_axis
 from chainrule.base.errors import ShapeError
 from chainrule.graph.source import user_source
+from chainrule.ops import record
 from chainrule.ops.matmul import matmul as matrix_product
 from chainrule.trace.linalg import matrix_diagonal
 from chainrule.trace.shaping import together
@@ -101,10 +102,10 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     rows = math.prod(a.shape[i] for i in kept_a)
     columns = math.prod(b.shape[i] for i in kept_b)
     made = matrix_product(
-        np.reshape(np.transpose(a, [*kept_a, *left]), (rows, size)),
-        np.reshape(np.transpose(b, [*right, *kept_b]), (size, columns)),
+        record.reshape(record.transpose(a, [*kept_a, *left]), (rows, size)),
+        record.reshape(record.transpose(b, [*right, *kept_b]), (size, columns)),
     )
-    return np.reshape(made, (*[a.shape[i] for i in kept_a], *[b.shape[i] for i in kept_b]))
+    return record.reshape(made, (*[a.shape[i] for i in kept_a], *[b.shape[i] for i in kept_b]))
 
 
 def _contracted(a: Any, b: Any, axes: Any) -> tuple[list[int], list[int]]:
@@ -135,15 +136,6 @@ def kron(a: Any, b: Any) -> Any:
 @implements(np.linalg.vecdot)
 def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
     return np.vecdot(np.moveaxis(as_symbol(x1), axis, -1), np.moveaxis(as_symbol(x2), axis, -1))
-
-
-@implements(np.linalg.cross)
-def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
-    a, b = as_symbol(x1), as_symbol(x2)
-    if a.shape[axis] != 3 or b.shape[axis] != 3:
-        raise ShapeError("the cross product is of vectors in space", expected="size 3 along the axis",
-                         got=f"{a.shape} and {b.shape}, axis={axis}", where=user_source())  # fmt: skip
-    return np.cross(a, b, axis=axis)
 
 
 @implements(np.linalg.multi_dot)
@@ -317,17 +309,18 @@ def _pair(x: Any, xt: Labels, y: Any, yt: Labels, others: set[int]) -> tuple[Any
     left = [n for n in xt if n not in yt]
     right = [n for n in yt if n not in xt]
     sizes = dict(zip((*xt, *yt), (*x.shape, *y.shape), strict=True))
-    x = np.transpose(x, [xt.index(n) for n in (*batch, *left, *summed)])
-    y = np.transpose(y, [yt.index(n) for n in (*batch, *summed, *right)])
+    x = record.transpose(x, [xt.index(n) for n in (*batch, *left, *summed)])
+    y = record.transpose(y, [yt.index(n) for n in (*batch, *summed, *right)])
     labels = (*batch, *left, *right)
     shape = tuple(sizes[n] for n in labels)
     stack = [sizes[n] for n in batch]
     if not summed:
-        spread = (*stack, *(sizes[n] for n in left), *([1] * len(right)))
-        return np.reshape(x, spread) * np.reshape(y, (*stack, *([1] * len(left)), *(sizes[n] for n in right))), labels
+        before = (*stack, *(sizes[n] for n in left), *([1] * len(right)))
+        behind = (*stack, *([1] * len(left)), *(sizes[n] for n in right))
+        return record.reshape(x, before) * record.reshape(y, behind), labels
     rows, middle, columns = (math.prod(sizes[n] for n in group) for group in (left, summed, right))
-    made = matrix_product(np.reshape(x, (*stack, rows, middle)), np.reshape(y, (*stack, middle, columns)))
-    return np.reshape(made, shape), labels
+    made = matrix_product(record.reshape(x, (*stack, rows, middle)), record.reshape(y, (*stack, middle, columns)))
+    return record.reshape(made, shape), labels
 
 
 @implements(np.einsum_path)
