@@ -87,8 +87,8 @@ def _gather_panel(v: Vectors, source: str, goal: str, matrix: Matrix, width: int
         there = at(out, v.element, goal, multiply(out, k, full))
         with loop(out, "0", str(columns)) as j:
             _move(v, at(out, v.element, line, multiply(out, j, matrix.column)), at(out, v.element, there, j))
-        for j in range(columns, full):
-            _move(v, at(out, v.element, line, (columns - 1) * matrix.column), at(out, v.element, there, j))
+        for extra in range(columns, full):
+            _move(v, at(out, v.element, line, (columns - 1) * matrix.column), at(out, v.element, there, extra))
 
 
 def _turn_panel(v: Vectors, source: str, goal: str, stride: int, width: int, columns: int, length: str) -> None:
@@ -141,6 +141,6 @@ def _turned(v: Vectors, rows: list[str], piece: int) -> list[str]:
 
     if piece == 2:
         return [weave(rows[0], rows[1], True), weave(rows[0], rows[1], False)]
-    low = [weave(rows[0], rows[2], True), weave(rows[1], rows[3], True)]
-    high = [weave(rows[0], rows[2], False), weave(rows[1], rows[3], False)]
-    return [weave(*low, True), weave(*low, False), weave(*high, True), weave(*high, False)]
+    low = weave(rows[0], rows[2], True), weave(rows[1], rows[3], True)
+    high = weave(rows[0], rows[2], False), weave(rows[1], rows[3], False)
+    return [weave(a, b, side) for a, b in (low, high) for side in (True, False)]

@@ -15,8 +15,11 @@ Does not do: complex and integer products, sums of a k split over threads.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 
+from chainrule.base.errors import ShapeError
 from chainrule.compile.packing import pack_panel, pack_rows, skewed
 from chainrule.compile.target import Target
 from chainrule.compile.tiles import Matrix, Panels, Plan, Product, Rows, merged, plan
@@ -36,6 +39,8 @@ from chainrule.compile.writer import (
     multiply,
     subtract,
 )
+
+_UNROLLED = 256  # multiply-adds of a tile up to which LLVM may unroll k
 
 
 @dataclass(frozen=True)
@@ -102,11 +107,13 @@ class Hooks:
 class ProductKernel:
     """The text of ``void @name(ptr buffers, i64 begin, i64 end)``, which computes the chunks from begin to end.
 
-    ``scratch`` is how many bytes of stack a call takes; ``flops`` counts the whole product.
+    ``metadata`` are lines that belong at the end of the module (none where ``node`` was given); ``scratch`` is how many
+    bytes of stack a call takes; ``flops`` counts the whole product.
     """
 
     name: str
     text: str
+    metadata: tuple[str, ...]
     chunks: int
     flops: int
     scratch: int
@@ -124,12 +131,14 @@ def product(
     hooks: Hooks | None = None,
     writer: Writer | None = None,
     entry: list[str] | None = None,
+    node: Callable[[str], str] | None = None,
     attributes: str = "#0",
 ) -> ProductKernel:
     """The kernel of a matrix product.
 
     The matrices are ``buffers[slot]``.  Hooks write to ``writer`` and may add lines to ``entry``, the function's first
-    block (``%buffers`` is in scope there).
+    block (``%buffers`` is in scope there).  ``node`` adds a metadata node to the module, in whose text ``@`` stands for
+    the node itself, and returns its name.
     """
     hooks = hooks or Hooks()
     plain = hooks == Hooks()
@@ -143,21 +152,31 @@ def product(
     head = entry if entry is not None else []
     signature = f"define internal void @{name}(ptr noalias %buffers, i64 %begin, i64 %end) {attributes} {{"
     if min(spec.m, spec.n, *spec.batch, 1) < 1:
-        return ProductKernel(name, "\n".join([signature, "entry:", "  ret void", "}"]), 0, 0, 0, None)
+        return ProductKernel(name, "\n".join([signature, "entry:", "  ret void", "}"]), (), 0, 0, 0, None)
+    metadata: list[str] = []
+
+    def own_node(text: str) -> str:
+        metadata.append(f"!{len(metadata)} = {text.replace('@', f'!{len(metadata)}')}")
+        return f"!{len(metadata) - 1}"
+
     packs = (hooks.prologue_a is not None, hooks.prologue_b is not None)
     cut = plan(spec, target, packs=packs, whole_rows=hooks.whole_rows)
-    code = _Code(spec, cut, target, hooks, out, head, turned)
+    code = _Code(spec, cut, target, hooks, out, head, turned, node or own_node)
     code.chunks()
     body = [*head, "  br label %start", "start:", *out.lines, "  ret void", "}"]
     text = "\n".join([signature, "entry:", *body])
-    return ProductKernel(name, text, cut.chunks, spec.flops, code.scratch, cut)
+    return ProductKernel(name, text, tuple(metadata), cut.chunks, spec.flops, code.scratch, cut)
 
 
 def _turns(spec: Product, hooks: Hooks) -> bool:
     """Whether Cᵀ = Bᵀ·Aᵀ is computed instead: C's rows lie side by side, or one column meets an A that does."""
     c = spec.c
     if c is not None and c.column != 1 and spec.n > 1:
-        return not hooks.whole_rows
+        if hooks.whole_rows:
+            raise ShapeError("the columns of C do not lie side by side", expected="a column stride of 1",
+                             got=f"a column stride of {c.column}", where="a matrix product with whole_rows",
+                             fix="compute into an array in C order")  # fmt: skip
+        return True
     return spec.n == 1 and spec.m > 1 and spec.a.row == 1 and spec.a.column != 1 and (
         c is None or c.row == 1
     ) and hooks.prologue_a is None  # fmt: skip
@@ -183,9 +202,10 @@ class _Code:
     """Writes the body of one kernel."""
 
     def __init__(self, spec: Product, cut: Plan, target: Target, hooks: Hooks, out: Writer, entry: list[str],
-                 turned: bool) -> None:  # fmt: skip
+                 turned: bool, node: Callable[[str], str]) -> None:  # fmt: skip
         self.spec, self.cut, self.hooks, self.out, self.entry = spec, cut, hooks, out, entry
-        self.turned = turned
+        self.turned, self.node = turned, node
+        self.rolled = node('!{!"llvm.loop.unroll.disable"}')
         self.element = "float" if spec.dtype.itemsize == 4 else "double"
         self.size = spec.dtype.itemsize
         self.dot = cut.form == "dot"
@@ -235,6 +255,13 @@ class _Code:
             self.entry.append(f"  {name} = load ptr, ptr {name}.at")
         return name
 
+    def _loop(self, start: str, stop: str, step: int = 1) -> AbstractContextManager[str]:
+        """A loop over blocks or tiles: LLVM must not unroll it."""
+        return loop(self.out, start, stop, step, self._note())
+
+    def _note(self) -> str:
+        return f", !llvm.loop {self.node(f'distinct !{{@, {self.rolled}}}')}"
+
     def _at(self, pointer: str, index: str | int) -> str:
         return at(self.out, self.element, pointer, index)
 
@@ -246,11 +273,11 @@ class _Code:
         batches = 1
         for extent in self.spec.batch:
             batches *= extent
-        with loop(out, "%begin", "%end") as chunk:
+        with self._loop("%begin", "%end") as chunk:
             rest, j = divide(out, chunk, over_columns)
             part, i = divide(out, rest, over_rows)
             first, last = self._share(part if over_batch > 1 else "0", batches, over_batch)
-            with loop(out, first, last) as batch:
+            with self._loop(first, last) as batch:
                 tiles = self._share(i, self.cut.tiles, over_rows)
                 strips = self._share(j, self.cut.strips, over_columns)
                 self._chunk(batch, tiles, strips)
@@ -285,7 +312,7 @@ class _Code:
         if self.blocks == 1:
             self._block("0", str(self.spec.k))
             return
-        with loop(out, "0", str(self.spec.k), cut.depth) as k0:
+        with self._loop("0", str(self.spec.k), cut.depth) as k0:
             left = subtract(out, str(self.spec.k), k0)
             self._block(k0, least(out, left, cut.depth))
 
@@ -328,12 +355,14 @@ class _Code:
                     with self._each(panels, self.strips) as strip:
                         self._tile(rows, panels, row, strip, a)
                 if self.whole:
-                    self._when_last(lambda row=row, rows=rows: self._finish(rows, row, "0", self.spec.n))
+                    self._when_last(partial(self._finish, rows, row, "0", self.spec.n))
 
-    def _each(self, kind: Rows | Panels, limits: tuple[str, str]):  # type: ignore[no-untyped-def]
+    def _each(self, kind: Rows | Panels, limits: tuple[str, str]) -> AbstractContextManager[str]:
         """The loop over the tiles (or panels) of one kind within the chunk."""
         out = self.out
-        return loop(out, most(out, limits[0], kind.first), least(out, limits[1], kind.first + kind.count))
+        return self._loop(
+            most(out, limits[0], kind.first), least(out, limits[1], kind.first + kind.count)
+        )
 
     def _when_last(self, then: Callable[[], None], otherwise: Callable[[], None] | None = None) -> None:
         """``then`` in the last block of k, ``otherwise`` in those before."""
@@ -484,7 +513,8 @@ class _Code:
             whole = str(int(self.length) // cut.unroll * cut.unroll)
         else:
             whole = subtract(out, self.length, divide(out, self.length, cut.unroll)[1])
-        sums = carried(out, "0", whole, cut.unroll, v.type, start, turn)
+        note = self._note() if count * self.spec.k > _UNROLLED else ""
+        sums = carried(out, "0", whole, cut.unroll, v.type, start, turn, note)
         first = sums[:count]
         if known(self.length):
             for k in range(int(whole), int(self.length)):
@@ -513,12 +543,15 @@ class _Code:
         def step(at_k: str, offset: int, sums: list[str], lanes: int) -> list[str]:
             x = self._at(a, at_k)
             y = self._at(b, at_k)
-            left = [v.load(self._at(x, i * self.spec.a.row + offset), lanes) for i in range(height)]
-            after = [""] * count
-            for j in range(width):
-                right = v.load(self._at(y, j * stride + offset), lanes)
-                for i in range(height):
-                    after[i * width + j] = v.multiply_add(left[i], right, sums[i * width + j])
+            sides = [(x, self.spec.a.row, width), (y, stride, 1)]  # where, stride, and how its sums are numbered
+            (p, p_stride, p_step), (q, q_stride, q_step) = sides if height <= width else sides[::-1]
+            held = [v.load(self._at(p, i * p_stride + offset), lanes) for i in range(min(height, width))]
+            after = list(sums)
+            for j in range(max(height, width)):
+                passing = v.load(self._at(q, j * q_stride + offset), lanes)
+                for i, value in enumerate(held):
+                    at_ = i * p_step + j * q_step
+                    after[at_] = v.multiply_add(value, passing, sums[at_])
             return after
 
         def turn(at_k: str, sums: list[str]) -> list[str]:
@@ -528,7 +561,8 @@ class _Code:
 
         stride_k = cut.sets * v.lanes
         whole = k // stride_k * stride_k
-        sums = carried(out, "0", str(whole), stride_k, v.type, ["zeroinitializer"] * (count * cut.sets), turn)
+        sums = carried(out, "0", str(whole), stride_k, v.type, ["zeroinitializer"] * (count * cut.sets), turn,
+                       self._note())  # fmt: skip
         groups = [sums[s * count : (s + 1) * count] for s in range(cut.sets)]
         for s, start in enumerate(range(whole, k, v.lanes)):
             groups[s] = step(str(start), 0, groups[s], min(v.lanes, k - start))

@@ -24,7 +24,10 @@ from chainrule.compile.target import Target
 _MOST_WIDTH = 8  # vectors in a panel
 _LATENCY = 8  # independent sums that keep the multipliers busy: 4 cycles, two units
 _GRAIN = 1 << 19  # a chunk of fewer operations costs more to hand out than it saves
-_STACK = 384 * 1024  # scratch of a kernel lies on the stack of the thread that runs it
+_STACK = 256 * 1024  # packed panels lie on the stack of the thread that runs the kernel
+_PARTIAL = 128 * 1024  # so do sums of a block of k that wait for the next
+_DEPTH = 1024  # the longest block of k where something is packed
+WHOLE_ROW = 16 * 1024  # bytes of the longest row that a ``finish`` hook may get whole
 
 
 class Matrix(NamedTuple):
@@ -41,9 +44,9 @@ class Matrix(NamedTuple):
 class Product:
     """``C[m, n] = A[m, k] · B[k, n]`` for each element of ``batch``; ``accumulate`` adds to what C holds.
 
-    ``c`` may be None where a ``finish`` hook takes the results.  C's columns must lie side by side (stride 1).
+    ``c`` may be None where a ``finish`` hook takes the results.  C must have a stride of 1.
     Raises ``DtypeError`` for other dtypes than float32 and float64, ``ShapeError`` for sizes below 0, for batch
-    strides that do not match ``batch`` and for a C whose columns do not lie side by side.
+    strides that do not match ``batch`` and for a C without a stride of 1.
     """
 
     dtype: DType
@@ -71,10 +74,10 @@ class Product:
                 raise ShapeError(f"{name} has not one stride per batch axis", expected=f"{len(self.batch)} strides",
                                  got=f"{len(x.batch)} strides {x.batch}", where=where,
                                  fix="give 0 for an axis over which the matrix is the same")  # fmt: skip
-        if self.c is not None and self.c.column != 1 and self.n > 1:
-            raise ShapeError("the columns of C do not lie side by side", expected="a column stride of 1",
-                             got=f"a column stride of {self.c.column}", where=where,
-                             fix="swap the operands: Cᵀ = Bᵀ·Aᵀ")  # fmt: skip
+        if self.c is not None and self.c.column != 1 != self.c.row and self.n > 1 and self.m > 1:
+            raise ShapeError("neither the rows nor the columns of C lie side by side", expected="a stride of 1",
+                             got=f"strides {self.c.row} and {self.c.column}", where=where,
+                             fix="compute into an array in C order and copy")  # fmt: skip
         if self.c is None and self.accumulate:
             raise ShapeError("there is no C to add to", expected="c with accumulate=True", got="c=None", where=where,
                              fix="pass c, or add in the finish hook")  # fmt: skip
@@ -85,7 +88,8 @@ class Product:
         return 2 * self.m * self.n * self.k * math.prod(self.batch)
 
 
-class Rows(NamedTuple):
+@dataclass(frozen=True)
+class Rows:
     """``count`` tiles of ``height`` rows; the first is tile number ``first`` and starts at row ``start``."""
 
     first: int
@@ -94,7 +98,8 @@ class Rows(NamedTuple):
     start: int
 
 
-class Panels(NamedTuple):
+@dataclass(frozen=True)
+class Panels:
     """``count`` panels of ``width`` vectors; the first is number ``first``, starts at column ``start``.
 
     ``columns`` is how many of ``width`` vectors of columns there are: fewer only in the last panel.
@@ -187,7 +192,7 @@ def column_panels(n: int, lanes: int, most: int) -> tuple[Panels, ...]:
         last = found.pop()
         full = last.width * lanes
         if last.count > 1:
-            found.append(last._replace(count=last.count - 1))
+            found.append(replace(last, count=last.count - 1))
         found.append(Panels(parts - 1, 1, last.width, last.start + (last.count - 1) * full, full - missing))
     return tuple(found)
 
@@ -227,18 +232,21 @@ def _shapes(target: Target) -> Iterator[tuple[int, int]]:
 def _cycles(rows: tuple[Rows, ...], panels: tuple[Panels, ...], k: int, lanes: int, size: int) -> float:
     """An estimate of the cycles of all tiles, with two multipliers and two loads a cycle."""
     total = 0.0
+    kinds = len(rows) * len(panels)  # each has code of its own
     for r in rows:
         for p in panels:
             work = max(r.height * p.width / 2, (r.height + p.width) / 2 * 1.02)
             if k * p.width * lanes * size > 16384:  # the panel streams from the second-level cache
                 work = max(work, p.width * lanes * size / 20)
             total += r.count * p.count * (k * work + 2.0 * r.height * p.width + 30)
-    return total
+    return total * (1 + 0.02 * (kinds - 1)) + 200 * kinds
 
 
 def _dot_pays(product: Product, lanes: int) -> bool:
     """Whether vectors along k are the better form: few rows or columns, and long rows that lie as needed."""
     if product.k < 2 * lanes or product.a.column != 1:
+        return False
+    if product.b.row != 1 and product.n * product.k * product.dtype.itemsize > _STACK:  # it would have to be packed
         return False
     if product.n <= lanes // 4:
         return True
@@ -256,10 +264,15 @@ def _grid(product: Product, target: Target, tiles: int, strips: int, whole_rows:
 
 def plan(product: Product, target: Target, *, packs: tuple[bool, bool] = (False, False),
          whole_rows: bool = False) -> Plan:  # fmt: skip
-    """The tiling of ``product``, none of whose sizes is 0.
+    """The tiling of ``product``, none of whose sizes but k is 0.
 
-    ``packs``: whether hooks need A and B packed; ``whole_rows``: a chunk has all columns of its rows.
+    ``packs``: whether hooks need A and B packed; ``whole_rows``: a chunk has all columns of its rows.  Raises
+    ``ShapeError`` where such rows are longer than ``WHOLE_ROW``.
     """
+    if whole_rows and not whole_rows_fit(product.n, product.dtype):
+        raise ShapeError("rows too long to be finished whole", expected=f"at most {WHOLE_ROW} bytes",
+                         got=f"{product.n} columns of {product.dtype}", where="a matrix product with whole_rows",
+                         fix="reduce over the rows in a kernel of its own")  # fmt: skip
     size = product.dtype.itemsize
     lanes = target.vector_bits // (8 * size)
     m, n, k = product.m, product.n, product.k
@@ -276,29 +289,49 @@ def plan(product: Product, target: Target, *, packs: tuple[bool, bool] = (False,
     tiles, strips = sum(r.count for r in rows), sum(p.count for p in panels)
     grid = _grid(product, target, tiles, strips, whole_rows)
     wide = max(p.width for p in panels)
-    columns = -(-strips // grid[2]) * wide * lanes
     pack_b = packs[1] or _packs_b(product, target, -(-tiles // grid[1]), wide * lanes)
-    depth = k
-    if pack_b:
-        room = min(target.caches.l2 // 2, _STACK)
-        if columns * min(k, 512) * size > room and not whole_rows:
-            over = min(strips, -(-strips * wide * lanes * min(k, 512) * size // room))
-            grid = (grid[0], grid[1], max(grid[2], over))
-            columns = -(-strips // grid[2]) * wide * lanes
-        depth = _depth(k, max(16, min(room // (columns * size), 1024)))
+    pack_a = packs[0] or _packs_a(product, target, -(-strips // grid[2]), k)
+    grid, depth = _blocks(product, target, grid, (rows[0].height, tiles), (wide * lanes, strips), pack_a, pack_b,
+                          whole_rows)  # fmt: skip
     sets = 1
     while sets < 4 and rows[0].height * wide * sets < _LATENCY and depth >= 8 * sets:
         sets *= 2
     unroll = max(sets, min(4, 24 // (rows[0].height * wide) or 1))
     if depth < k:
         depth = -(-depth // unroll) * unroll
-    pack_a = packs[0] or _packs_a(product, target, -(-strips // grid[2]), depth)
     return Plan("broadcast", lanes, rows, panels, depth, sets, unroll, pack_a, pack_b, grid)
 
 
-def _depth(k: int, most: int) -> int:
-    """The length of the blocks of k: the fewest blocks, of even length."""
-    return -(-k // -(-k // most))
+def _blocks(product: Product, target: Target, grid: tuple[int, int, int], rows: tuple[int, int],
+            columns: tuple[int, int], pack_a: bool, pack_b: bool, whole_rows: bool) -> tuple[tuple[int, int, int], int]:
+    """The grid and the length of a block of k such that what is packed and kept stays within its bounds.
+
+    ``rows`` and ``columns``: the size of a tile that way, and how many there are.
+    """  # fmt: skip
+    if product.k == 0 or not (pack_a or pack_b):
+        return grid, product.k
+    size, k = product.dtype.itemsize, product.k
+    (height, tiles), (wide, strips) = rows, columns
+    over_batch, over_rows, over_columns = grid
+    room = min(target.caches.l2 // 2, _STACK)
+    if not whole_rows:
+        panels = max(1, room // (min(k, _DEPTH // 2) * wide * size))  # panels for which blocks of k stay long
+        if pack_b or k > _DEPTH:
+            over_columns = max(over_columns, -(-strips // panels))
+    taken = -(-strips // over_columns) * wide
+    depth = min(k, _DEPTH)
+    if pack_b:
+        depth = min(depth, max(16, room // (taken * size)))
+    depth = -(-k // -(-k // depth))  # even blocks
+    if depth < k:
+        most = max(1, _PARTIAL // (taken * size * height))
+        over_rows = max(over_rows, -(-tiles // most))
+    return (over_batch, over_rows, over_columns), depth
+
+
+def whole_rows_fit(n: int, dtype: DType) -> bool:
+    """Whether ``finish`` can get all ``n`` columns of a row at once."""
+    return n * dtype.itemsize <= WHOLE_ROW
 
 
 def _packs_b(product: Product, target: Target, tiles: int, columns: int) -> bool:
@@ -319,9 +352,9 @@ def _packs_a(product: Product, target: Target, strips: int, depth: int) -> bool:
     """Whether A's tile is copied: where its rows fall on the same lines of the cache, and it is read often."""
     size = product.dtype.itemsize
     step = max(abs(product.a.row), abs(product.a.column)) * size
-    if strips < 2:
+    if strips < 2 or step % 4096 != 0:
         return False
-    return step % 1024 == 0 and depth >= 64
+    return depth >= (512 if product.a.row == 1 else 64)
 
 
 def _dot_plan(product: Product, target: Target, lanes: int, whole_rows: bool) -> Plan:

@@ -111,8 +111,11 @@ def at(out: Writer, element: str, pointer: str, index: str | int) -> str:
 
 
 @contextmanager
-def loop(out: Writer, start: str, stop: str, step: int = 1) -> Iterator[str]:
-    """``for var in range(start, stop, step)``; a loop known to run once is no loop, one known to be empty is skipped."""
+def loop(out: Writer, start: str, stop: str, step: int = 1, note: str = "") -> Iterator[str]:
+    """``for var in range(start, stop, step)``; where that is known to be one turn, there is no loop.
+
+    ``note`` is metadata for the branch back.
+    """
     if known(start) and known(stop) and 0 < int(stop) - int(start) <= step:
         yield start
         return
@@ -129,12 +132,12 @@ def loop(out: Writer, start: str, stop: str, step: int = 1) -> Iterator[str]:
     out.put(f"{latch}:")
     out.put(f"{following} = add nsw i64 {var}, {step}")
     again = out.new(f"icmp slt i64 {following}, {stop}")
-    out.put(f"br i1 {again}, label %{body}, label %{leave}")
+    out.put(f"br i1 {again}, label %{body}, label %{leave}{note}")
     out.put(f"{leave}:")
 
 
 def carried(out: Writer, start: str, stop: str, step: int, type_: str, values: Sequence[str],
-            body: Callable[[str, list[str]], list[str]]) -> list[str]:  # fmt: skip
+            body: Callable[[str, list[str]], list[str]], note: str = "") -> list[str]:  # fmt: skip
     """A loop whose ``values``, all of one type, go from one turn to the next; what they are behind it."""
     if known(start) and known(stop) and int(stop) - int(start) <= step:
         return body(start, list(values)) if int(stop) > int(start) else list(values)
@@ -156,7 +159,7 @@ def carried(out: Writer, start: str, stop: str, step: int, type_: str, values: S
     out.put(f"{latch}:")
     out.put(f"{var}.next = add nsw i64 {var}, {step}")
     again = out.new(f"icmp slt i64 {var}.next, {stop}")
-    out.put(f"br i1 {again}, label %{head}, label %{leave}")
+    out.put(f"br i1 {again}, label %{head}, label %{leave}{note}")
     out.put(f"{leave}:")
     return [
         out.new(f"phi {type_} [ {value}, %{before} ], [ {result}, %{latch} ]")

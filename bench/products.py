@@ -1,0 +1,215 @@
+"""Matrix products: our kernels beside NumPy's and PyTorch's, in GFLOP/s, and their share of the machine's peak.
+
+Run: ``python -m bench.products [--threads 1] [--seconds 1] [--json FILE]``.  The peak is a loop of independent fused
+multiply-adds, measured in the same run.  With one thread, times are of the calling thread's processor (so that other
+work on the machine counts less); with more, they are of the wall clock, and the chunks run on Python threads that wait
+in between for each other, which a program's own pool does for less.  The best of many rounds counts.
+Does not do: pinning, or setting the peers' thread counts beyond what their libraries offer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from time import perf_counter, thread_time
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from chainrule.compile import engine
+from chainrule.compile.products import ProductKernel, product
+from chainrule.compile.target import Target, host
+from chainrule.compile.tiles import Matrix, Product
+
+
+class Case(NamedTuple):
+    """(m, k)·(k, n), operands transposed in memory or not, ``batch`` times."""
+
+    m: int
+    k: int
+    n: int
+    ta: bool = False
+    tb: bool = False
+    batch: int = 0
+
+    def __str__(self) -> str:
+        lead = f"{self.batch}×" if self.batch else ""
+        a, b = "ᵀ" if self.ta else "", "ᵀ" if self.tb else ""
+        return f"{lead}({self.m}×{self.k}){a}·({self.k}×{self.n}){b}"
+
+
+CASES = (
+    Case(128, 784, 512), Case(784, 128, 512, ta=True), Case(128, 512, 784, tb=True),
+    Case(64, 64, 128), Case(64, 64, 128, ta=True), Case(64, 128, 64, tb=True),
+    Case(64, 784, 128), Case(784, 64, 128, ta=True), Case(64, 128, 784, tb=True),
+    Case(256, 1024, 2048), Case(1024, 256, 2048, ta=True), Case(256, 2048, 1024, tb=True), Case(1024, 1024, 1024),
+    Case(64, 32, 32), Case(32, 64, 32, ta=True), Case(64, 32, 32, tb=True),
+    Case(128, 128, 10), Case(128, 128, 10, ta=True), Case(128, 10, 128, tb=True), Case(10, 8, 8), Case(32, 32, 32),
+    Case(1, 784, 512), Case(1, 512, 784, tb=True), Case(784, 512, 1), Case(4, 784, 512), Case(8, 512, 784, tb=True),
+    Case(512, 1, 784), Case(64, 32, 32, batch=50), Case(64, 32, 64, tb=True, batch=48),
+)  # fmt: skip
+
+
+def peak(target: Target) -> float:
+    """GFLOP/s in float32 of one core: sixteen independent chains of fused multiply-adds."""
+    n, lanes = 16, target.vector_bits // 32
+    vector = f"<{lanes} x float>"
+    phis = [f"  %s{i} = phi {vector} [ %y, %entry ], [ %n{i}, %loop ]" for i in range(n)]
+    body = [f"  %n{i} = call {vector} @llvm.fma.v{lanes}f32({vector} %s{i}, {vector} %x, {vector} %y)"
+            for i in range(n)]  # fmt: skip
+    sums = [f"  %t{i} = fadd {vector} {f'%t{i - 1}' if i > 1 else '%n0'}, %n{i}" for i in range(1, n)]
+    text = "\n".join([
+        "define void @peak(ptr %b, i64 %begin, i64 %end) #0 {", "entry:",
+        f"  %x = load {vector}, ptr %b, align 4", f"  %q = getelementptr {vector}, ptr %b, i64 1",
+        f"  %y = load {vector}, ptr %q, align 4", "  br label %loop", "loop:",
+        "  %i = phi i64 [ %begin, %entry ], [ %j, %loop ]", *phis, *body, "  %j = add i64 %i, 1",
+        "  %c = icmp slt i64 %j, %end", "  br i1 %c, label %loop, label %done", "done:", *sums,
+        f"  store {vector} %t{n - 1}, ptr %b, align 4", "  ret void", "}",
+        f"attributes #0 = {{ {target.attributes} }}",
+    ])  # fmt: skip
+    library = engine.load(engine.compile_object(text, target), target)
+    function = _SIGNATURE(library.address("peak"))
+    buffer = np.zeros(2 * lanes, np.float32)
+    turns = 100_000
+    best = min(_once(lambda: function(buffer.ctypes.data, 0, turns), thread_time) for _ in range(30))
+    return turns * n * 2 * lanes / best / 1e9
+
+
+_SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+
+
+def native(kernel: ProductKernel, target: Target) -> Callable[[Any, int, int], None]:
+    """The compiled function of a kernel."""
+    text = kernel.text.replace("define internal", "define", 1)
+    text = "\n".join([text, f"attributes #0 = {{ {target.attributes} }}", *kernel.metadata])
+    library = engine.load(engine.compile_object(text, target), target)
+    function = _SIGNATURE(library.address(kernel.name))
+
+    def call(buffers: Any, begin: int, end: int) -> None:
+        function(buffers, begin, end)
+
+    call.library = library  # type: ignore[attr-defined]  # the code lives as long as the function
+    return call
+
+
+def operands(case: Case, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, Product]:
+    """A, B (as the product sees them), C, and the product."""
+    lead = (case.batch,) if case.batch else ()
+
+    def make(rows: int, columns: int, turned: bool) -> np.ndarray:
+        shape = (*lead, columns, rows) if turned else (*lead, rows, columns)
+        x = rng.standard_normal(shape, np.float32)
+        return x.swapaxes(-1, -2) if turned else x
+
+    def place(slot: int, x: np.ndarray) -> Matrix:
+        steps = [s // x.itemsize for s in x.strides]
+        return Matrix(slot, steps[-2], steps[-1], tuple(steps[:-2]))
+
+    a, b = make(case.m, case.k, case.ta), make(case.k, case.n, case.tb)
+    c = np.zeros((*lead, case.m, case.n), np.float32)
+    spec = Product(a.dtype, case.m, case.n, case.k, place(0, a), place(1, b), place(2, c), lead)
+    return a, b, c, spec
+
+
+def _once(call: Callable[[], object], clock: Callable[[], float]) -> float:
+    start = clock()
+    call()
+    return clock() - start
+
+
+@contextmanager
+def _peers_on(threads: int) -> Iterator[dict[str, Callable[[np.ndarray, np.ndarray], Callable[[], object]]]]:
+    """The peers, held to ``threads`` threads."""
+
+    def of_numpy(a: np.ndarray, b: np.ndarray) -> Callable[[], object]:
+        out = np.matmul(a, b)
+        return lambda: np.matmul(a, b, out=out)
+
+    peers = {"numpy": of_numpy}
+    try:
+        import torch
+    except ImportError:
+        pass
+    else:
+        torch.set_num_threads(threads)
+
+        def of_torch(a: np.ndarray, b: np.ndarray) -> Callable[[], object]:
+            x, y = torch.from_numpy(a), torch.from_numpy(b)
+            out = torch.matmul(x, y)
+            return lambda: torch.matmul(x, y, out=out)
+
+        peers["torch"] = of_torch
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(threads):
+        yield peers
+
+
+def measure(case: Case, target: Target, threads: int, seconds: float, top: float) -> dict[str, Any]:
+    """One row: GFLOP/s of ours and of each peer."""
+    a, b, c, spec = operands(case, np.random.default_rng(0))
+    start = thread_time()
+    kernel = product(spec, target)
+    function = native(kernel, target)
+    compile_s = thread_time() - start
+    buffers = (ctypes.c_void_p * 3)(*(x.ctypes.data for x in (a, b, c)))
+    clock = thread_time if threads == 1 else perf_counter
+    with ThreadPoolExecutor(max(1, threads - 1)) as pool, _peers_on(threads) as peers:
+
+        def ours() -> None:
+            if threads == 1 or kernel.chunks == 1:
+                function(buffers, 0, kernel.chunks)
+                return
+            ends = [kernel.chunks * i // threads for i in range(threads + 1)]
+            others = [pool.submit(function, buffers, ends[i], ends[i + 1]) for i in range(1, threads)]
+            function(buffers, 0, ends[1])
+            for other in others:
+                other.result()
+
+        calls = {"ours": ours, **{name: peer(a, b) for name, peer in peers.items()}}
+        ours()
+        np.testing.assert_allclose(c, a @ b, rtol=0, atol=1e-5 * case.k**0.5 * 10)
+        repeats = max(1, int(4e6 / max(kernel.flops, 1)))
+        best = dict.fromkeys(calls, float("inf"))
+        end = perf_counter() + seconds
+        while perf_counter() < end:
+            for name, call in calls.items():
+                taken = _once(lambda call=call: [call() for _ in range(repeats)], clock) / repeats
+                best[name] = min(best[name], taken)
+    rates = {name: kernel.flops / s / 1e9 for name, s in best.items()}
+    return {
+        "product": str(case), "threads": threads, "gflops": rates, "share_of_peak": rates["ours"] / (top * threads),
+        "ratios": {name: rates["ours"] / rate for name, rate in rates.items() if name != "ours"},
+        "compile_s": compile_s, "plan": str(kernel.plan),
+    }  # fmt: skip
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m bench.products", description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=1.0, help="for each product")
+    parser.add_argument("--json", help="a file for the results")
+    chosen = parser.parse_args(argv)
+    target = host()
+    top = peak(target)
+    print(f"{target.name}; peak of one core {top:.0f} GFLOP/s (float32)")
+    rows = []
+    for case in CASES:
+        row = measure(case, target, chosen.threads, chosen.seconds, top)
+        rows.append(row)
+        peers = "  ".join(f"{name} {row['gflops'][name]:6.1f} (×{x:.2f})" for name, x in row["ratios"].items())
+        print(f"{row['product']:>24}: {row['gflops']['ours']:6.1f} GFLOP/s, {row['share_of_peak']:4.0%} of peak;"
+              f"  {peers}  compile {row['compile_s'] * 1e3:.0f} ms  [{row['plan']}]", flush=True)  # fmt: skip
+    if chosen.json:
+        with open(chosen.json, "w", encoding="utf-8") as file:
+            json.dump({"target": target.name, "peak_gflops": top, "rows": rows}, file, indent=1)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
