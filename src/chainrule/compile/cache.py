@@ -1,0 +1,94 @@
+"""Object code kept on disk, by content: the key is a hash of the LLVM text and of what else the code depends on.
+
+Files are written beside and renamed, so processes that build the same program at once can't damage each other's; a
+file that does not hold what it should is built again; the folder is bounded, the files used longest ago go first.
+``CHAINRULE_CACHE`` names the folder; set to ``off`` there is none.  A folder that can't be written costs only time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from chainrule.compile.engine import CompileError, Library, compile_object, fingerprint, load
+from chainrule.compile.target import Target, host
+
+MOST_BYTES = 256 << 20
+
+
+def folder() -> Path | None:
+    """Where object code is kept, or None where it is not kept."""
+    named = os.environ.get("CHAINRULE_CACHE")
+    if named is not None:
+        return None if named.lower() in ("off", "0", "") else Path(named)
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "chainrule"
+
+
+def library(text: str, target: Target | None = None) -> Library:
+    """The loaded machine code of LLVM ``text``, from the cache where it is there whole."""
+    target = target or host()
+    key = hashlib.blake2b(f"{fingerprint(target)}\n{text}".encode(), digest_size=20).hexdigest()
+    place = folder()
+    path = None if place is None else place / f"{key}.o"
+    if path is not None:
+        with contextlib.suppress(OSError, CompileError):
+            found = load(path.read_bytes(), target)
+            os.utime(path)
+            return found
+    code = compile_object(text, target)
+    if path is not None:
+        with contextlib.suppress(OSError):
+            _keep(path, code)
+    return load(code, target)
+
+
+def _keep(path: Path, code: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(code)
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
+    _shrink(path.parent)
+
+
+def _shrink(place: Path, most: int = MOST_BYTES) -> None:
+    """Remove the files used longest ago until the folder holds at most ``most`` bytes."""
+    entries = []
+    for entry in place.glob("*.o"):
+        with contextlib.suppress(OSError):
+            stat = entry.stat()
+            entries.append((stat.st_mtime, stat.st_size, entry))
+    total = sum(size for _, size, _ in entries)
+    for _, size, entry in sorted(entries, key=lambda e: e[0]):
+        if total <= most:
+            return
+        with contextlib.suppress(OSError):
+            entry.unlink()
+            total -= size
+
+
+def clear() -> tuple[int, int]:
+    """Remove all kept object code; returns how many files and bytes that was."""
+    place = folder()
+    files = size = 0
+    for entry in list(place.glob("*.o")) if place is not None and place.is_dir() else []:
+        with contextlib.suppress(OSError):
+            size += entry.stat().st_size
+            entry.unlink()
+            files += 1
+    return files, size

@@ -1,0 +1,192 @@
+"""From a graph to a program: the passes in order, and the plan that says what runs when and where its numbers lie.
+
+Passes: views (what only rearranges) → fuse (clusters) → lower (loops) → LLVM text → machine code.  Clusters that run
+natively one after the other are one native call (a segment); a line that has no kernel is a call back into NumPy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chainrule.base.arrays import DType, Shape, Spec
+from chainrule.compile.fuse import Cluster, Fused, fuse, strides_over
+from chainrule.compile.llvm import Call, Module
+from chainrule.compile.loops import Kernel, lower
+from chainrule.compile.memory import Life, plan
+from chainrule.compile.products import product
+from chainrule.compile.target import Target, host
+from chainrule.compile.tiles import Matrix, Product
+from chainrule.compile.views import elements, views
+from chainrule.graph.graph import Graph
+
+NATIVE = ("pointwise", "row", "column", "move")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a computed line's numbers lie: ``kind`` is input, constant, output or temporary; ``slot`` its pointer."""
+
+    kind: str
+    slot: int
+    shape: Shape
+    dtype: DType
+    detail: int  # input or output position, offset in the arena, or constant number
+
+
+@dataclass(frozen=True)
+class NumpyCall:
+    """A line computed by NumPy: ``run`` on views of what it reads; several results stay Python objects."""
+
+    index: int
+    run: Callable[..., Any]
+    args: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A native function ``name(ptr buffers)``."""
+
+    name: str
+
+
+@dataclass
+class Plan:
+    """All of a program but its machine code."""
+
+    graph: Graph
+    fused: Fused
+    kernels: dict[int, Kernel]
+    places: dict[int, Place]
+    arena: int
+    constants: list[Any]
+    steps: list[Segment | NumpyCall]
+    text: str
+
+    @property
+    def slots(self) -> int:
+        """How many pointers the native code takes."""
+        return len(self.places)
+
+
+def make_plan(graph: Graph, target: Target | None = None) -> Plan:
+    """Run all passes down to LLVM text."""
+    target = target or host()
+    fused = fuse(graph, views(graph))
+    kernels = {n: lower(fused, n) for n, c in enumerate(fused.clusters) if c.kind in NATIVE}
+    places, arena, constants = _storage(fused)
+    module = Module(target)
+    steps: list[Segment | NumpyCall] = []
+    pending: list[Call] = []  # what waits for its segment
+
+    def flush() -> None:
+        if pending:
+            name = f"segment{len(steps)}"
+            module.segment(name, pending, lambda root: places[root].slot)
+            steps.append(Segment(name))
+            pending.clear()
+
+    for number, cluster in enumerate(fused.clusters):
+        if number in kernels:
+            pending.append(module.add(kernels[number]))
+        elif cluster.kind == "product":
+            pending.append(_product(fused, number, target, module))
+        else:
+            flush()
+            steps.append(_numpy_call(graph, cluster))
+    flush()
+    return Plan(graph, fused, kernels, places, arena, constants, steps, module.text())
+
+
+def _product(fused: Fused, number: int, target: Target, module: Module) -> Call:
+    """The kernel of a matrix product, reading its operands where and as they lie."""
+    graph = fused.graph
+    (index,) = fused.clusters[number].lines
+    line = graph.lines[index]
+    *lead, m, n = line.spec.shape
+    roots: list[int] = []
+
+    def matrix(arg: int) -> Matrix:
+        view = fused.views[arg]
+        assert view is not None
+        shape = graph.lines[arg].spec.shape
+        strides = strides_over(view, shape, (*lead, *shape[-2:]))
+        roots.append(view.root)
+        return Matrix(len(roots) - 1, strides[-2], strides[-1], strides[:-2], view.offset)
+
+    a, b, c = (matrix(i) for i in (*line.args, index))
+    k = graph.lines[line.args[0]].spec.shape[-1]
+    spec = Product(line.spec.dtype, m, n, k, a, b, c, tuple(lead))
+
+    def make(name: str) -> tuple[str, int]:
+        made = product(spec, target, name=name, node=module.node)
+        return made.text, made.chunks
+
+    return module.add_text(make, spec, tuple(roots))
+
+
+def _numpy_call(graph: Graph, cluster: Cluster) -> NumpyCall:
+    (index,) = cluster.lines
+    line = graph.lines[index]
+    return NumpyCall(index, line.op.bind(dict(line.attrs)), line.args)
+
+
+def _root(fused: Fused, index: int) -> int:
+    view = fused.views[index]
+    return index if view is None else view.root
+
+
+def _storage(fused: Fused) -> tuple[dict[int, Place], int, list[Any]]:
+    """A place for every buffer: inputs, constant arrays, outputs that are computed whole, temporaries in the arena."""
+    graph = fused.graph
+    places: dict[int, Place] = {}
+
+    def add(root: int, kind: str, detail: int) -> None:
+        spec = graph.lines[root].spec
+        places[root] = Place(kind, len(places), spec.shape, spec.dtype, detail)
+
+    for i in range(graph.inputs):
+        add(i, "input", i)
+    constants: list[Any] = []
+    for i, line in enumerate(graph.lines):
+        if line.op.name == "constant":
+            add(i, "constant", len(constants))
+            constants.append(np.ascontiguousarray(line.attrs[0][1].array))
+    for position, out in enumerate(graph.outputs):
+        root = _root(fused, out)
+        whole = root in fused.stored and root not in places and elements(graph.lines[root].spec.shape) == elements(
+            graph.lines[out].spec.shape
+        )
+        if whole and isinstance(graph.lines[root].spec, Spec):
+            add(root, "output", position)
+    lives = _lives(fused, {i for i in fused.stored if i not in places})
+    offsets, arena = plan(lives)
+    for root, offset in offsets.items():
+        add(root, "temporary", offset)
+    return places, arena, constants
+
+
+def _lives(fused: Fused, roots: set[int]) -> list[Life]:
+    graph = fused.graph
+    last = {r: fused.where[r] for r in roots}
+    for index, number in fused.where.items():
+        for a in graph.lines[index].args:
+            root = _root(fused, a)
+            if root in last:
+                last[root] = max(last[root], number)
+    for out in graph.outputs:
+        root = _root(fused, out)
+        if root in last:
+            last[root] = len(fused.clusters)
+    lives = []
+    for r in sorted(roots):
+        spec = graph.lines[r].spec
+        if isinstance(spec, Spec):
+            size = elements(spec.shape) * spec.dtype.itemsize
+            lives.append(Life(r, size, fused.where[r], last[r]))
+    return lives
+
+

@@ -1,0 +1,227 @@
+"""Fusion: the lines of a graph are grouped into clusters, each of which becomes one kernel.
+
+Lines are taken in order.  A pointwise line joins the first cluster behind its producers that walks over the same
+domain; a reduction joins the cluster that computes what it reduces.  So a chain of pointwise lines is one loop, and
+softmax, cross-entropy or layer norm are one loop over rows with a few short loops inside.  Values used only inside
+their cluster never reach memory.
+
+A cluster is one of: ``pointwise`` (every line has the shape of the domain), ``row`` (the trailing ``inner`` axes are
+reduced; reduced values may be used by later lines over the whole row), ``column`` (the leading ``inner`` axes are
+reduced), ``product`` (a matrix product), ``move`` (reading or writing at places that are computed, or joining arrays),
+``call`` (a call back into NumPy, for what has no kernel).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from chainrule.base.arrays import Shape, Spec
+from chainrule.compile.emit import has_emitter
+from chainrule.compile.views import VIEW_OPS, View, c_strides, elements, is_contiguous
+from chainrule.graph.graph import Graph
+
+MOVES = ("gather", "scatter_add", "scatter", "unindex", "update", "concatenate")
+REDUCTIONS = ("sum", "max", "min", "any", "all")
+_MOST_READS = 24  # more streams than this in one loop outrun the prefetchers
+
+
+@dataclass
+class Cluster:
+    """Lines that are computed together; ``full`` have the domain's shape, ``rows`` one value per row."""
+
+    kind: str
+    domain: Shape
+    inner: int = 0
+    lines: list[int] = field(default_factory=list)
+    full: set[int] = field(default_factory=set)
+    rows: set[int] = field(default_factory=set)
+    reads: set[int] = field(default_factory=set)
+
+    @property
+    def outer_shape(self) -> Shape:
+        """The axes of the domain that are not reduced (of a row cluster)."""
+        return self.domain[: len(self.domain) - self.inner]
+
+
+@dataclass
+class Fused:
+    """A graph in clusters: ``views`` per line, in ``where`` each computed line's cluster, and which are stored."""
+
+    graph: Graph
+    views: list[View | None]
+    clusters: list[Cluster]
+    where: dict[int, int]
+    stored: set[int]
+
+    def __str__(self) -> str:
+        rows = []
+        for number, cluster in enumerate(self.clusters):
+            names = ", ".join(
+                f"%{i} {self.graph.lines[i].op.name}{' (stored)' if i in self.stored else ''}" for i in cluster.lines
+            )
+            size = "×".join(map(str, cluster.domain)) or "1"
+            rows.append(f"kernel {number}: {cluster.kind} over {size}: {names}")
+        return "\n".join(rows)
+
+
+def strides_over(view: View, shape: Shape, domain: Shape) -> tuple[int, ...]:
+    """The strides of a view of ``shape`` as it broadcasts over ``domain``."""
+    lead = len(domain) - len(shape)
+    return (0,) * lead + tuple(
+        0 if n == 1 and domain[lead + i] != 1 else view.strides[i] for i, n in enumerate(shape)
+    )
+
+
+class _Fuser:
+    def __init__(self, graph: Graph, views: list[View | None]) -> None:
+        self.graph = graph
+        self.views = views
+        self.clusters: list[Cluster] = []
+        self.where: dict[int, int] = {}
+
+    def run(self) -> Fused:
+        for index in range(self.graph.inputs, len(self.graph.lines)):
+            view = self.views[index]
+            if self.graph.lines[index].op.name == "constant" or (view is not None and view.root != index):
+                continue
+            self._place(index)
+        return Fused(self.graph, self.views, self.clusters, self.where, self._stored())
+
+    # Placing
+
+    def _place(self, index: int) -> None:
+        line = self.graph.lines[index]
+        name = line.op.name
+        low = max((self.where.get(r, -1) for r in self._roots(index)), default=-1)
+        if not has_emitter(self.graph, index):
+            self._alone(index, "call")
+        elif name == "matmul":
+            self._alone(index, "product")
+        elif name in MOVES:
+            self._alone(index, "move")
+        elif name in REDUCTIONS:
+            self._place_reduction(index, low)
+        elif name in VIEW_OPS:  # a copy: walks over its argument
+            self._join(index, low, self.graph.lines[line.args[0]].spec.shape, copy=True)
+        else:
+            self._join(index, low, line.spec.shape)
+
+    def _roots(self, index: int) -> list[int]:
+        found = []
+        for a in self.graph.lines[index].args:
+            view = self.views[a]
+            found.append(a if view is None else view.root)
+        return found
+
+    def _alone(self, index: int, kind: str) -> None:
+        spec = self.graph.lines[index].spec
+        cluster = Cluster(kind, spec.shape if isinstance(spec, Spec) else ())
+        self._add(index, len(self.clusters), cluster, "full")
+
+    def _add(self, index: int, number: int, cluster: Cluster, role: str) -> None:
+        if number == len(self.clusters):
+            self.clusters.append(cluster)
+        cluster.lines.append(index)
+        (cluster.full if role == "full" else cluster.rows).add(index)
+        cluster.reads.update(self._roots(index))
+        self.where[index] = number
+
+    def _join(self, index: int, low: int, domain: Shape, copy: bool = False) -> None:
+        for number in range(max(low, len(self.clusters) - 64, 0), len(self.clusters)):
+            cluster = self.clusters[number]
+            if cluster.kind not in ("pointwise", "row", "column"):
+                continue
+            role = self._role(index, cluster, domain, copy)
+            if role is not None and self._related(index, cluster, number == low):
+                self._add(index, number, cluster, role)
+                return
+        self._add(index, len(self.clusters), Cluster("pointwise", domain), "full")
+
+    def _related(self, index: int, cluster: Cluster, producer: bool) -> bool:
+        """Whether joining pays: a producer's cluster always, another one as long as it does not read too much."""
+        return producer or len(cluster.reads | set(self._roots(index))) <= _MOST_READS
+
+    def _role(self, index: int, cluster: Cluster, domain: Shape, copy: bool) -> str | None:
+        """Whether a pointwise line may join, and as what."""
+        if domain == cluster.domain and all(
+            self._readable(a, cluster, "full") for a in self.graph.lines[index].args
+        ):
+            return "full"
+        if cluster.kind != "row" or copy:
+            return None
+        row_shapes = (cluster.outer_shape, (*cluster.outer_shape, *(1,) * cluster.inner))
+        if domain in row_shapes and all(self._readable(a, cluster, "row") for a in self.graph.lines[index].args):
+            return "row"
+        return None
+
+    def _readable(self, arg: int, cluster: Cluster, role: str) -> bool:
+        """Whether a line of the cluster can read ``arg``: from memory, or as a value of the same place."""
+        view = self.views[arg]
+        if view is None:
+            return False
+        shape = self.graph.lines[arg].spec.shape
+        if view.root in cluster.full:
+            return role == "full" and shape == cluster.domain and is_contiguous(view, shape)
+        if view.root in cluster.rows:
+            if cluster.kind != "row":
+                return False
+            outer = cluster.outer_shape
+            if role == "row":
+                return elements(shape) == elements(outer) and is_contiguous(view, shape)
+            strides = strides_over(view, shape, cluster.domain)
+            wanted = (*c_strides(outer), *(0,) * cluster.inner)
+            return view.offset == 0 and all(
+                n == 1 or s == w for n, s, w in zip(cluster.domain, strides, wanted, strict=True)
+            )
+        return True
+
+    def _place_reduction(self, index: int, low: int) -> None:
+        line = self.graph.lines[index]
+        (arg,) = line.args
+        domain = self.graph.lines[arg].spec.shape
+        axes = dict(line.attrs)["axes"]
+        rank, count = len(domain), len(axes)
+        trailing = tuple(axes) == tuple(range(rank - count, rank))
+        leading = tuple(axes) == tuple(range(count))
+        kind = "row" if trailing else "column" if leading else None
+        if kind is None:
+            self._alone(index, "call")
+            return
+        for number in range(max(low, len(self.clusters) - 64, 0), len(self.clusters)):
+            cluster = self.clusters[number]
+            fits = cluster.kind == "pointwise" or (cluster.kind == kind and cluster.inner == count)
+            if cluster.kind in ("pointwise", "row", "column") and fits and cluster.domain == domain and (
+                self._readable(arg, cluster, "full") and self._related(index, cluster, number == low)
+            ):
+                cluster.kind, cluster.inner = kind, count
+                self._add(index, number, cluster, "row")
+                return
+        self._add(index, len(self.clusters), Cluster(kind, domain, count), "row")
+
+    # What must reach memory
+
+    def _stored(self) -> set[int]:
+        stored: set[int] = set()
+        for index in self.where:
+            for root in self._roots(index):
+                if root in self.where and self.where[root] != self.where[index]:
+                    stored.add(root)
+        for out in self.graph.outputs:
+            view = self.views[out]
+            stored.add(out if view is None else view.root)
+        for cluster in self.clusters:
+            if cluster.kind in ("product", "move", "call"):
+                stored.update(cluster.lines)
+        return {i for i in stored if i in self.where}
+
+
+def fuse(graph: Graph, views: list[View | None]) -> Fused:
+    """Group the lines of ``graph`` into clusters; see the head of this file."""
+    return _Fuser(graph, views).run()
+
+
+def literal(graph: Graph, index: int) -> Any:
+    """The value of a line that is a scalar constant, else None."""
+    line = graph.lines[index]
+    return line.attrs[0][1].array[()] if line.op.name == "constant" and not line.spec.shape else None

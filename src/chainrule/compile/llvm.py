@@ -1,0 +1,307 @@
+"""LLVM text: the third representation.  Kernels become functions ``void(ptr buffers, i64 begin, i64 end)``.
+
+``buffers`` is an array of pointers; a kernel loads those it uses once.  Every innermost loop is marked free of carried
+dependences, which is so by construction (a kernel reads a buffer it writes only at the place of the same element), so
+LLVM vectorises it without run-time checks.  Reductions carry ``reassoc``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from chainrule.base.arrays import BOOL, DType
+from chainrule.compile import emit
+from chainrule.compile.emit import EMITTERS, llvm_type
+from chainrule.compile.loops import Compute, Finish, Kernel, Load, Loop, Place, Start, Store, Update
+from chainrule.compile.target import Target
+from chainrule.compile.vectormath import definitions, symbol
+
+
+def memory_type(dtype: DType) -> str:
+    """How a dtype lies in memory: bools are bytes."""
+    return "i8" if dtype.kind == "b" else llvm_type(dtype)
+
+
+class Text:
+    """LLVM instructions under construction; also what emitters write to."""
+
+    def __init__(self, functions: set[tuple[str, str]]) -> None:
+        self.lines: list[str] = []
+        self.count = 0
+        self.functions = functions
+
+    def fresh(self) -> str:
+        self.count += 1
+        return f"%x{self.count}"
+
+    def label(self, stem: str) -> str:
+        self.count += 1
+        return f"{stem}{self.count}"
+
+    def put(self, line: str) -> None:
+        self.lines.append(line if line.endswith(":") else f"  {line}")
+
+    def new(self, instruction: str) -> str:
+        name = self.fresh()
+        self.put(f"{name} = {instruction}")
+        return name
+
+    def call(self, function: str, dtype: DType, *args: str) -> str:
+        t = llvm_type(dtype)
+        suffix = "f32" if t == "float" else "f64"
+        self.functions.add((function, suffix))
+        return self.new(f"call {t} {symbol(function, suffix)}({', '.join(f'{t} {a}' for a in args)})")
+
+
+class Call(NamedTuple):
+    """A kernel in use: the function, how many chunks of work it has, and the graph lines whose buffers it is given."""
+
+    function: str
+    chunks: int
+    buffers: tuple[Any, ...]
+
+
+class Module:
+    """The text of a module of kernels: functions, metadata, and which math functions they call.
+
+    A kernel names its buffers by their position among its own, so kernels that do the same to other buffers are the
+    same text, and are written once.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.functions: set[tuple[str, str]] = set()
+        self.bodies: list[str] = []
+        self.metadata: list[str] = []
+        self.known: dict[Any, str] = {}
+
+    def node(self, text: str) -> str:
+        """A metadata node; ``@`` in the text is the node itself."""
+        name = f"!{len(self.metadata)}"
+        self.metadata.append(f"{name} = {text.replace('@', name)}")
+        return name
+
+    def add(self, kernel: Kernel) -> Call:
+        """The function of a kernel, written unless there is one like it."""
+        buffers = _buffers(kernel.body)
+        slots = {buffer: position for position, buffer in enumerate(buffers)}
+        key = renamed(kernel, slots)
+        name = self.known.get(key)
+        if name is None:
+            name = self.known[key] = f"kernel{len(self.known)}"
+            self.bodies.append(_Function(self, kernel, name, slots).text())
+        return Call(name, kernel.splits, buffers)
+
+    def add_text(self, make: Callable[[str], Any], key: Any, buffers: tuple[Any, ...]) -> Call:
+        """The same for a kernel that writes itself: ``make(name)`` gives its text and its number of chunks."""
+        name = self.known.get(key)
+        if name is None:
+            name = self.known[key] = f"kernel{len(self.known)}"
+            text, self.known[name, "chunks"] = make(name)
+            self.bodies.append(text)
+        chunks: Any = self.known[name, "chunks"]
+        return Call(name, chunks, buffers)
+
+    def segment(self, name: str, calls: Sequence[Call], slot: Callable[[Any], int]) -> None:
+        """A function of all buffers that runs kernels one after the other; denormals are flushed while it runs."""
+        body = []
+        for number, call in enumerate(calls):
+            body.append(f"%t{number} = alloca [{max(len(call.buffers), 1)} x ptr]")
+        for number, call in enumerate(calls):
+            for position, buffer in enumerate(call.buffers):
+                here = f"{number}.{position}"
+                body.append(f"%f{here} = getelementptr inbounds ptr, ptr %buffers, i64 {slot(buffer)}")
+                body.append(f"%p{here} = load ptr, ptr %f{here}")
+                body.append(f"%g{here} = getelementptr inbounds ptr, ptr %t{number}, i64 {position}")
+                body.append(f"store ptr %p{here}, ptr %g{here}")
+            body.append(f"call void @{call.function}(ptr %t{number}, i64 0, i64 {call.chunks})")
+        mode = self.target.mode
+        inner = "".join(f"  {line}\n" for line in body)
+        outer = "".join(f"  {x}\n" for x in (*mode.enter, f"call void @{name}.body(ptr %buffers)", *mode.leave))
+        self.bodies.append(
+            f"define internal void @{name}.body(ptr %buffers) noinline #0 {{\n{inner}  ret void\n}}\n\n"
+            f"define void @{name}(ptr %buffers) #0 {{\n{outer}  ret void\n}}"
+        )
+
+    def text(self) -> str:
+        """All functions, the math they call, and metadata."""
+        math = definitions(sorted(self.functions), fma=self.target.fma)
+        attributes = f"attributes #0 = {{ {self.target.attributes} }}"
+        return "\n\n".join([math, *self.bodies, attributes, "\n".join(self.metadata)]) + "\n"
+
+
+def _statements(body: Iterable[Any]) -> Iterator[Any]:
+    for s in body:
+        yield s
+        if isinstance(s, Loop):
+            yield from _statements(s.body)
+
+
+def _buffers(body: Iterable[Any]) -> tuple[Any, ...]:
+    """The graph lines whose buffers a kernel uses, in order of first use."""
+    found = dict.fromkeys(s.buffer for s in _statements(body) if isinstance(s, (Load, Store)))
+    return tuple(b for b in found if not isinstance(b, str))
+
+
+def renamed(kernel: Kernel, slots: dict[Any, int]) -> str:
+    """The kernel in words, with its buffers by position: equal for kernels that do the same."""
+    parts = [str(sorted(kernel.scratch.items()))]
+
+    def walk(body: Iterable[Any]) -> None:
+        for s in body:
+            if isinstance(s, Loop):
+                parts.append(f"loop {s.var} {s.extent} {s.split} {s.carried} {{")
+                walk(s.body)
+                parts.append("}")
+            elif isinstance(s, (Load, Store)):
+                parts.append(repr(s._replace(buffer=slots.get(s.buffer, s.buffer))))
+            else:
+                parts.append(repr(s))
+
+    walk(kernel.body)
+    return "\n".join(parts)
+
+
+class _Function:
+    def __init__(self, module: Module, kernel: Kernel, name: str, slots: dict[Any, int]) -> None:
+        self.module = module
+        self.kernel = kernel
+        self.name = name
+        self.slots = slots
+        self.out = Text(module.functions)
+        self.entry: list[str] = []
+        self.pointers: dict[Any, str] = {}
+        self.names: dict[str, str] = {}
+        self.types: dict[str, DType] = {}
+        self.accumulators: dict[str, str] = {}
+        self.group: str | None = None
+
+    def text(self) -> str:
+        for name, (n, dtype) in self.kernel.scratch.items():
+            self.pointers[name] = f"%scratch.{name}"
+            self.entry.append(f"  %scratch.{name} = alloca [{n} x {memory_type(dtype)}], align 64")
+        self.block(self.kernel.body)
+        head = f"define internal void @{self.name}(ptr noalias %buffers, i64 %begin, i64 %end) #0 {{"
+        lines = [head, "entry:", *self.entry, "  br label %start", "start:", *self.out.lines, "  ret void", "}"]
+        return "\n".join(lines)
+
+    # Values
+
+    def operand(self, value: Any, dtype: DType) -> str:
+        return emit.literal(value[0], dtype) if isinstance(value, tuple) else self.names[value]
+
+    def pointer(self, buffer: Any) -> str:
+        found = self.pointers.get(buffer)
+        if found is None:
+            slot = self.slots[buffer]
+            found = self.pointers[buffer] = f"%b{slot}"
+            self.entry.append(f"  %a{slot} = getelementptr inbounds ptr, ptr %buffers, i64 {slot}")
+            self.entry.append(f"  {found} = load ptr, ptr %a{slot}, !invariant.load !{self._empty()}")
+        return found
+
+    def _empty(self) -> str:
+        return self.module.node("!{}").lstrip("!")
+
+    def address(self, buffer: Any, place: Place, dtype: DType) -> str:
+        base = self.pointer(buffer)
+        total: str | None = None
+        for var, stride in place.terms:
+            term = self.names[var] if stride == 1 else self.out.new(f"mul nsw i64 {self.names[var]}, {stride}")
+            total = term if total is None else self.out.new(f"add nsw i64 {total}, {term}")
+        if place.offset:
+            total = str(place.offset) if total is None else self.out.new(f"add nsw i64 {total}, {place.offset}")
+        if total is None:
+            return base
+        return self.out.new(f"getelementptr inbounds {memory_type(dtype)}, ptr {base}, i64 {total}")
+
+    def mark(self) -> str:
+        return f", !llvm.access.group {self.group}" if self.group else ""
+
+    # Statements
+
+    def block(self, body: Iterable[Any]) -> None:
+        for statement in body:
+            self.statement(statement)
+
+    def statement(self, s: Any) -> None:
+        out = self.out
+        if isinstance(s, Loop):
+            self.loop(s)
+        elif isinstance(s, Load):
+            address = self.address(s.buffer, s.place, s.dtype)
+            name = out.new(f"load {memory_type(s.dtype)}, ptr {address}{self.mark()}")
+            self.names[s.name] = out.new(f"icmp ne i8 {name}, 0") if s.dtype.kind == "b" else name
+        elif isinstance(s, Compute):
+            self.names[s.name] = self.compute(s)
+        elif isinstance(s, Store):
+            value = self.operand(s.value, s.dtype)
+            if s.dtype.kind == "b":
+                value = out.new(f"zext i1 {value} to i8")
+            address = self.address(s.buffer, s.place, s.dtype)
+            out.put(f"store {memory_type(s.dtype)} {value}, ptr {address}{self.mark()}")
+        elif isinstance(s, Start):
+            name = f"%acc.{s.name}"
+            self.entry.append(f"  {name} = alloca {llvm_type(s.dtype)}")
+            self.accumulators[s.name] = name
+            out.put(f"store {llvm_type(s.dtype)} {emit.literal(s.value[0], s.dtype)}, ptr {name}")
+        elif isinstance(s, Update):
+            self.update(s)
+        elif isinstance(s, Finish):
+            self.names[s.name] = out.new(f"load {llvm_type(s.dtype)}, ptr {self.accumulators[s.accumulator]}")
+
+    def compute(self, s: Compute) -> str:
+        if s.op == "where":
+            t = llvm_type(s.result)
+            condition = self.operand(s.args[0], BOOL)
+            a, b = (self.operand(x, s.result) for x in s.args[1:])
+            return self.out.new(f"select i1 {condition}, {t} {a}, {t} {b}")
+        if s.op == "cast":
+            return emit.convert(self.out, self.operand(s.args[0], s.dtype), s.dtype, s.result)
+        args = tuple(self.operand(a, s.dtype) for a in s.args)
+        return EMITTERS[s.op][0](self.out, s.dtype, args)
+
+    def update(self, s: Update) -> None:
+        t = llvm_type(s.dtype)
+        pointer = self.accumulators[s.accumulator]
+        before = self.out.new(f"load {t}, ptr {pointer}")
+        value = self.operand(s.value, s.dtype)
+        if s.dtype.kind == "f" and s.op == "add":
+            after = self.out.new(f"fadd reassoc contract {t} {before}, {value}")
+        elif s.dtype.kind == "f":
+            suffix = "f32" if t == "float" else "f64"
+            after = self.out.new(f"call {t} @llvm.{s.op}.{suffix}({t} {before}, {t} {value})")
+        else:
+            after = EMITTERS[s.op][0](self.out, s.dtype, (before, value))
+        self.out.put(f"store {t} {after}, ptr {pointer}")
+
+    def loop(self, s: Loop) -> None:
+        out = self.out
+        innermost = not s.carried and not any(isinstance(x, Loop) for x in s.body)
+        head, body, leave = out.label("head"), out.label("body"), out.label("leave")
+        before = out.label("before")
+        begin, end = ("%begin", "%end") if s.split else ("0", str(s.extent))
+        out.put(f"br label %{before}")
+        out.put(f"{before}:")
+        first = out.new(f"icmp slt i64 {begin}, {end}")
+        out.put(f"br i1 {first}, label %{body}, label %{leave}")
+        out.put(f"{body}:")
+        var, following = f"%{s.var}.{out.count}", f"%{s.var}.next.{out.count}"
+        out.put(f"{var} = phi i64 [ {begin}, %{before} ], [ {following}, %{head} ]")
+        self.names[s.var] = var
+        outer_group = self.group
+        if innermost:
+            self.group = self.module.node("distinct !{}")
+        self.block(s.body)
+        out.put(f"br label %{head}")
+        out.put(f"{head}:")
+        out.put(f"{following} = add nsw nuw i64 {var}, 1")
+        again = out.new(f"icmp slt i64 {following}, {end}")
+        note = ""
+        if innermost:
+            parallel = self.module.node(f'!{{!"llvm.loop.parallel_accesses", {self.group}}}')
+            note = f", !llvm.loop {self.module.node(f'distinct !{{@, {parallel}}}')}"
+        self.group = outer_group
+        out.put(f"br i1 {again}, label %{body}, label %{leave}{note}")
+        out.put(f"{leave}:")
+
