@@ -13,8 +13,7 @@ try:
 except ImportError:
     sys.exit('error: the command line needs more packages\n  what to do: pip install "chainrule[train]"')
 
-from importlib.metadata import PackageNotFoundError, version
-
+from chainrule import __version__
 from chainrule.cli.predict import predict
 from chainrule.cli.train import train
 
@@ -31,16 +30,8 @@ app.command("predict")(predict)
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(f"chainrule {package_version()}")
+        print(f"chainrule {__version__}")
         raise typer.Exit
-
-
-def package_version() -> str:
-    """The installed version of chainrule; ``unknown`` when it runs from source that is not installed."""
-    try:
-        return version("chainrule")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 @app.callback()

@@ -1,4 +1,4 @@
-"""Which line of the user's code is running: the innermost frame outside chainrule, NumPy, SciPy and optree."""
+"""Which line of the user's code is running: the innermost frame outside chainrule and the libraries it runs in."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from chainrule.graph.graph import Source
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _SITE = os.path.dirname(os.path.dirname(os.path.abspath(np.__file__)))
-_HIDDEN = (_PACKAGE, *(os.path.join(_SITE, name) + os.sep for name in ("numpy", "scipy", "optree")), "<frozen")
+_LIBRARIES = ("numpy", "scipy", "optree", "click", "typer")
+_HIDDEN = (_PACKAGE, *(os.path.join(_SITE, name) + os.sep for name in _LIBRARIES), "<frozen")
 
 _is_hidden: dict[str, bool] = {}
 _sources: dict[tuple[str, int, str], Source] = {}
