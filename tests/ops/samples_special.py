@@ -37,5 +37,7 @@ _REFERENCE["polygamma"] = _typed(_whole_order(scipy.special.polygamma))
 _REFERENCE["expn"] = _typed(_whole_order(scipy.special.expn))
 _REFERENCE["phi"] = _typed(_phi)
 
+add("betainc", Sample((np.array([1.5, 0.7, 3.0]), np.array([2.0, 1.5, 0.6]), np.array([0.3, 0.6, 0.5])),
+                      value=scipy.special.betainc))  # fmt: skip
 # The second is of integers, as it refuses derivatives: tests/trace/test_special.py asserts the refusal.
 add("fixed", Sample((normal(2, 3), whole(0, 5, 3)), {"what": "the order"}, value=lambda x, n: x + 0))

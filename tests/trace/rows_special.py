@@ -9,7 +9,8 @@ from rows import n, row, u
 ONE_ARGUMENT: dict[str, tuple[float, float]] = {
     "expit": (-3, 3), "logit": (0.1, 0.9), "log_expit": (-3, 3), "log1p": (-0.5, 2), "expm1": (-1, 1),
     "cbrt": (0.3, 2), "exp2": (-1, 1), "exp10": (-1, 1), "exprel": (-2, 2), "cosm1": (-2, 2), "entr": (0.1, 2),
-    "erf": (-2, 2), "erfc": (-2, 2), "erfcx": (-1, 3), "erfinv": (-0.8, 0.8), "erfcinv": (0.2, 1.8), "dawsn": (-2, 2),
+    "erf": (-2, 2), "erfc": (-2, 2), "erfcx": (-1, 3), "erfi": (-1, 1),
+    "erfinv": (-0.8, 0.8), "erfcinv": (0.2, 1.8), "dawsn": (-2, 2),
     "ndtr": (-2, 2), "ndtri": (0.1, 0.9), "log_ndtr": (-5, 2), "gammaln": (0.3, 4), "loggamma": (0.3, 4),
     "gamma": (0.3, 4), "rgamma": (0.3, 4), "digamma": (0.3, 4), "psi": (0.3, 4), "expi": (0.3, 2), "exp1": (0.3, 2),
     "j0": (0.3, 4), "j1": (0.3, 4), "y0": (0.5, 4), "y1": (0.5, 4), "i0": (-3, 3), "i1": (-3, 3), "i0e": (0.3, 3),
@@ -37,6 +38,11 @@ for _name in ("jv", "yv", "iv", "ive", "kv", "kve"):
 for _name in ("gammainc", "gammaincc"):
     _f = getattr(sp, _name)
     row(f"sp.{_name}", lambda x, f=_f: f(1.7, x), u(4, low=0.3, high=4))
+for _name in ("betainc", "betaincc"):
+    _f = getattr(sp, _name)
+    row(f"sp.{_name}", lambda x, f=_f: f(1.7, np.array([[0.6], [2.0]], x.dtype), x),
+        u(4, low=0.1, high=0.9))  # fmt: skip
+row("sp.kn, sp.yn", lambda x: (sp.kn(2, x), sp.yn(1, x)), u(4, low=0.5, high=4), float32=False)
 row("sp.zeta", lambda x: sp.zeta(2.5, x), u(4, low=0.3, high=4))
 row("sp.expn", lambda x: sp.expn(np.array([[0], [1], [3]]), x), u(4, low=0.5, high=4), float32=False)
 row("sp.boxcox at 0", lambda x: sp.boxcox(x, np.zeros_like(x)), u(4, low=0.5, high=2))

@@ -19,6 +19,7 @@ import numpy as np
 
 from chainrule.base.errors import NotDifferentiableError, UnsupportedError
 from chainrule.ops import erf as numeric
+from chainrule.ops.differential import differential
 from chainrule.ops.expr import Expr
 from chainrule.ops.pointwise import cos, equal, exp, less, log, log1p, sign, where
 from chainrule.ops.record import Custom, NotDifferentiable, Pointwise, batch_all
@@ -178,6 +179,22 @@ gammainc: Pointwise = _two("gammainc", _scipy("gammainc"), _SHAPE, lambda y, a, 
 )  # fmt: skip
 gammaincc: Pointwise = _two("gammaincc", _scipy("gammaincc"), _SHAPE, lambda y, a, x: -_d_gammainc(x, a), r"Q(#0, #1)",
                             "takes the part of the gamma function's integral from here", (1.5, 3.0), (0.4, 4.0),
+)  # fmt: skip
+
+
+def _betainc_tangent(tangents: Any, out: Any, args: Any) -> Any:
+    a, b, x = args
+    return exp(xlogy(a - 1, x) + xlog1py(b - 1, -x) - betaln(a, b)) * tangents[2]
+
+
+betainc: Custom = differential(
+    # Of three arguments of one shape; the tracer broadcasts them.
+    "betainc", _scipy("betainc"), _betainc_tangent,
+    shape_rule=lambda a, b, x: x,
+    batching=lambda args, batched, size, attrs: betainc(*batch_all(args, batched, size)),
+    integer_args=(0, 1),
+    latex=r"I_{#2}(#0, #1)",
+    sentence="takes the part of the beta function's integral up to here",
 )  # fmt: skip
 zeta: Pointwise = _two("zeta", _scipy("zeta"), _ORDER, lambda y, s, q: -s * zeta(s + 1, q), r"\zeta(#0, #1)",
                        "takes Hurwitz's zeta function", (2.0, 3.0), (0.5, 3.0))  # fmt: skip

@@ -67,6 +67,22 @@ def kl_div(x: Any, y: Any) -> Any:
     return rel_entr(x, y) - x + y
 
 
+def erfi(x: Any) -> Any:
+    """-i erf(ix), as Dawson's integral without its scale."""
+    return 2 / math.sqrt(math.pi) * p.exp(x * x) * s.dawsn(x)
+
+
+def betainc(a: Any, b: Any, x: Any) -> Any:
+    """The regularised incomplete beta function; its op takes arrays of one shape."""
+    dtype = next(v.dtype for v in (x, a, b) if type(v) is not float)
+    return s.betainc(*np.broadcast_arrays(*[np.astype(as_symbol(v), dtype) for v in (a, b, x)]))
+
+
+def betaincc(a: Any, b: Any, x: Any) -> Any:
+    """1 - betainc(a, b, x), by the symmetry that does not cancel."""
+    return betainc(b, a, 1.0 - x)
+
+
 def cosm1(x: Any) -> Any:
     """cos x - 1 = -2 sin²(x/2), which does not cancel near 0."""
     half = p.sin(0.5 * x)
@@ -132,15 +148,18 @@ ROWS: dict[str, Callable[..., Any]] = {
     "exp2": p.exp2, "exp10": lambda x: p.power(10.0, x), "exprel": _at(1.0, s.phi), "cosm1": cosm1,
     "xlogy": s.xlogy, "xlog1py": s.xlog1py, "entr": entr, "rel_entr": rel_entr, "kl_div": kl_div,
     # error functions and the normal distribution
-    "erf": s.erf, "erfc": s.erfc, "erfcx": s.erfcx, "erfinv": s.erfinv, "erfcinv": s.erfcinv, "dawsn": s.dawsn,
+    "erf": s.erf, "erfc": s.erfc, "erfcx": s.erfcx, "erfi": erfi, "erfinv": s.erfinv, "erfcinv": s.erfcinv,
+    "dawsn": s.dawsn,
     "ndtr": ndtr, "ndtri": ndtri, "log_ndtr": s.log_ndtr,
     # gamma functions
     "gammaln": s.gammaln, "loggamma": s.gammaln, "gamma": s.gamma, "rgamma": s.rgamma, "psi": s.digamma,
-    "beta": s.beta, "betaln": s.betaln, "gammainc": s.gammainc, "gammaincc": s.gammaincc, "_zeta": s.zeta,
+    "beta": s.beta, "betaln": s.betaln, "gammainc": s.gammainc, "gammaincc": s.gammaincc,
+    "betainc": betainc, "betaincc": betaincc, "_zeta": s.zeta,
     # exponential integrals
     "expi": s.expi, "exp1": _at(1.0, s.expn), "expn": s.expn,
     # Bessel functions
     "j0": _at(0.0, s.jv), "j1": _at(1.0, s.jv), "jv": s.jv, "y0": _at(0.0, s.yv), "y1": _at(1.0, s.yv), "yv": s.yv,
+    "yn": s.yv, "kn": s.kv,
     "i0": _at(0.0, s.iv), "i1": _at(1.0, s.iv), "iv": s.iv, "i0e": _at(0.0, s.ive), "i1e": _at(1.0, s.ive),
     "ive": s.ive, "k0": _at(0.0, s.kv), "k1": _at(1.0, s.kv), "kv": s.kv, "k0e": _at(0.0, s.kve),
     "k1e": _at(1.0, s.kve), "kve": s.kve,
@@ -181,6 +200,8 @@ def _as_scipy_takes(ufunc: Any, call: Callable[..., Any]) -> Callable[..., Any]:
 
 def _unknown(call: Any, position: int) -> bool:
     """Whether the derivative in this argument is one that nobody wrote down."""
+    if call in (betainc, betaincc):
+        return position < 2
     return isinstance(call, Pointwise) and isinstance(call.partials[position], NotDifferentiable)
 
 
