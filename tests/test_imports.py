@@ -14,9 +14,8 @@ import chainrule
 
 ROOT = Path(chainrule.__file__).parent
 
-# compile and run know each other: a program is compiled for the buffers and threads it runs on.
 ORDER: list[tuple[str, ...]] = [
-    ("base",), ("ops",), ("graph",), ("trace",), ("transforms",), ("compile", "run"), ("api",), ("random",), ("nn",),
+    ("base",), ("ops",), ("graph",), ("trace",), ("transforms",), ("compile",), ("run",), ("jitted",), ("api",), ("random",), ("nn",),
     ("optim",), ("data",), ("train",), ("explain",), ("diagnose",), ("play",), ("cli",),
 ]  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}

@@ -219,7 +219,7 @@ def test_views_agree_with_numpy() -> None:
         shape = tuple(int(n) for n in rng.choice([1, 2, 3, 4], rng.integers(1, 4)))
         x = np.arange(int(np.prod(shape))).reshape(shape)
         x = np.transpose(x, rng.permutation(len(shape)))
-        goal = tuple(int(n) for n in rng.permutation([d for d in (*x.shape, 1)]))
+        goal = tuple(int(n) for n in rng.permutation([*x.shape, 1]))
         strides = tuple(s // x.itemsize for s in x.strides)
         made = reshaped(x.shape, strides, goal)
         if made is not None:
@@ -263,3 +263,23 @@ def test_object_code_is_kept_and_damage_is_repaired(tmp_path: Path, monkeypatch:
     blocked.write_text("")
     monkeypatch.setenv("CHAINRULE_CACHE", str(blocked))  # a folder that can't be made costs only time
     np.testing.assert_array_equal(compile_graph(graph)([x])[0], x + 41)
+
+
+def test_jit_with_the_native_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.random.default_rng(1).normal(size=(4, 3))
+    native = cr.jit(softmax, backend="native")
+    np.testing.assert_allclose(native(x), softmax(x), rtol=1e-12)
+    gradient = cr.grad(lambda x: np.sum(native(x)[:, 0]))
+    np.testing.assert_allclose(cr.jit(gradient, backend="native")(x), gradient(x), rtol=1e-9, atol=1e-15)
+    np.testing.assert_allclose(cr.vmap(native)(x), softmax(x), rtol=1e-12)
+    assert native.programs
+    monkeypatch.setenv("CHAINRULE_JIT", "native")
+    assert cr.jit(softmax).backend == "native"
+    monkeypatch.setenv("CHAINRULE_JIT", "0")
+    assert cr.jit(softmax).backend == "numpy"
+    assert cr.jit(softmax, backend="native").backend == "native"
+    with pytest.raises(ValueError, match="one of: numpy, native"):
+        cr.jit(softmax, backend="cuda")
+    monkeypatch.setenv("CHAINRULE_JIT", "fast")
+    with pytest.raises(ValueError, match="CHAINRULE_JIT in the environment"):
+        cr.jit(softmax)

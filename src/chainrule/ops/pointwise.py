@@ -251,7 +251,9 @@ absolute = _one(
     "abs", np.abs, lambda y, x: sign(x), r"\left|#0\right|", "drops the sign; its derivative at 0 is taken as 0",
     kinks=(0.0,),
 )  # fmt: skip
-sign: Pointwise = _one("sign", np.sign, PIECEWISE_CONSTANT, r"\operatorname{sign} #0", "gives the sign: -1, 0 or 1", kinks=(0.0,))
+sign: Pointwise = _one(
+    "sign", np.sign, PIECEWISE_CONSTANT, r"\operatorname{sign} #0", "gives the sign: -1, 0 or 1", kinks=(0.0,)
+)
 _WHOLE, _HALVES = (-2.0, -1.0, 0.0, 1.0, 2.0), (-1.5, -0.5, 0.5, 1.5)  # the jumps inside the domain
 floor = _one("floor", np.floor, PIECEWISE_CONSTANT, r"\lfloor #0 \rfloor", "rounds down", kinks=_WHOLE)
 ceil = _one("ceil", np.ceil, PIECEWISE_CONSTANT, r"\lceil #0 \rceil", "rounds up", kinks=_WHOLE)
