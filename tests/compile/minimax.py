@@ -1,8 +1,8 @@
 """Minimax polynomials with rounded coefficients: where ``chainrule/compile/coefficients.py`` comes from.
 
-Remez' exchange (Remez, 1934) on a grid of Chebyshev points, in 50 digits of mpmath; the coefficients are then rounded to
-the dtype.  Not done: making the rounding of one coefficient good by the others (Brisebarre & Chevillard, 2007): the forms
-in use keep the first terms of each series exact, so the rounding is worth a few hundredths of an ulp.
+Remez' exchange (Remez, 1934) on a grid of Chebyshev points, in 50 digits of mpmath; the coefficients are then rounded
+to the dtype.  Not done: making the rounding of one coefficient good by the others (Brisebarre & Chevillard, 2007): the
+forms in use keep the first terms of each series exact, so the rounding is worth a few hundredths of an ulp.
 
 Run ``python tests/compile/minimax.py`` to print the table anew; a slow test compares it with what is stored.
 """
@@ -72,11 +72,13 @@ def minimax(wanted: Wanted) -> tuple[list[float], float]:
     """The rounded coefficients, lowest power first, and the largest weighted error they leave."""
     count = 24 * (wanted.degree + 2)
     low, high = mpf(wanted.low), mpf(wanted.high)
-    nodes = [(low + high) / 2 - (high - low) / 2 * mpmath.cos(mpmath.pi * (k + mpf(1) / 2) / count) for k in range(count)]
+    cosines = [mpmath.cos(mpmath.pi * (k + mpf(1) / 2) / count) for k in range(count)]
+    nodes = [(low + high) / 2 - (high - low) / 2 * c for c in cosines]
     g = [mpf(wanted.g(x)) for x in nodes]
     w = [abs(mpf(wanted.weight(x))) for x in nodes]
     rounded = [round_to(c, wanted.dtype) for c in _remez(nodes, g, w, wanted.degree)]
-    left = [wk * (mpmath.polyval([mpf(c) for c in reversed(rounded)], x) - gk) for x, gk, wk in zip(nodes, g, w, strict=True)]
+    highest_first = [mpf(c) for c in reversed(rounded)]
+    left = [wk * (mpmath.polyval(highest_first, x) - gk) for x, gk, wk in zip(nodes, g, w, strict=True)]
     return rounded, float(max(abs(e) for e in left))
 
 
@@ -100,6 +102,7 @@ def _guarded(f: Function, series: Function) -> Function:
 
 _root = mpmath.sqrt
 LN2 = mpmath.log(2)
+LOG_ENDS = float(_root(0.5)) - 1.0001, float(_root(2)) - 0.9999
 QUARTER = float((mpmath.pi / 4) ** 2)
 
 
@@ -119,9 +122,11 @@ def table() -> dict[tuple[str, str], Wanted]:
         # name: g, low, high, weight, degree in float32, degree in float64
         "exp": (exp, -0.3475, 0.3475, lambda r: r, 5, 10),
         "exp2": (lambda r: (mpmath.power(2, r) - 1) / r, -0.501, 0.501, lambda r: r, 6, 11),
-        "log": (lambda f: (mpmath.log1p(f) - f + f * f / 2) / f**3, float(_root(0.5)) - 1.0001, float(_root(2)) - 0.9999, lambda f: f * f, 7, None),
+        "log": (lambda f: (mpmath.log1p(f) - f + f * f / 2) / f**3, *LOG_ENDS, lambda f: f * f, 7, None),
         "atanh": (lambda z: (mpmath.atanh(_root(z)) / _root(z) - 1) / z, 0.0, 0.02945, lambda z: z, None, 6),
-        "atanh_tail": (lambda z: (mpmath.atanh(_root(z)) / _root(z) - 1 - z / 3) / z**2, 0.0, 0.02945, lambda z: z * z, None, 6),
+        "atanh_tail": (
+            lambda z: (mpmath.atanh(_root(z)) / _root(z) - 1 - z / 3) / z**2, 0.0, 0.02945, lambda z: z * z, None, 6
+        ),
         "sin": (_odd(mpmath.sin), 0.0, QUARTER * 1.001, lambda u: u, 3, 6),
         "cos": (lambda u: (mpmath.cos(_root(u)) - 1 + u / 2) / u**2, 0.0, QUARTER * 1.001, lambda u: u**2, 2, 6),
         "tan": (_odd(mpmath.tan), 0.0, QUARTER * 1.001, lambda u: u, 6, None),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
+
 from chainrule.compile.coefficients import CONSTANTS, POLYNOMIALS
 from chainrule.compile.ir import Body, Value
 
@@ -19,7 +21,7 @@ class Format:
         self.tiny = 2.0 ** (1 - self.bias)
         self.one = self.bias << self.mantissa  # bits of 1.0
         self.magic_bits = ((self.bias + self.mantissa) << self.mantissa) + (1 << (self.mantissa - 1))
-        self.highest = 88.72283 if dtype == "float32" else 709.782712893384  # where exp overflows
+        self.highest = 88.72283905206835 if dtype == "float32" else 709.782712893384  # log of the largest number
         self.lowest = -87.33654 if dtype == "float32" else -708.3964185322641  # where it stops being normal
         self.highest_power, self.lowest_power = float(self.bias + 1), float(1 - self.bias)
 
@@ -28,6 +30,14 @@ class Format:
 
     def polynomial(self, name: str) -> tuple[float, ...]:
         return POLYNOMIALS[name, self.dtype]
+
+    def below(self, value: float) -> float:
+        """The largest number of the format that is not above a positive ``value``."""
+        if self.dtype == "float64":
+            return value
+        near = np.float32(value)
+        return float(near if float(near) <= value else np.nextafter(near, np.float32(0)))
+
 
 
 SINGLE, DOUBLE = Format("float32"), Format("float64")
@@ -74,7 +84,7 @@ def clamp_exp(b: Body, x: Value, y: Value, shift: int = 0) -> Value:
     f = format_of(x)
     y = b.select(x < f.lowest - shift * math.log(2), 0.0, y)
     # written so that NaN takes the second branch, where x + inf is NaN again
-    return b.select(x <= f.highest - shift * math.log(2), y, x + math.inf)
+    return b.select(x <= f.below(f.highest - shift * math.log(2)), y, x + math.inf)
 
 
 def exp(b: Body, x: Value) -> Value:

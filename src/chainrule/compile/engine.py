@@ -11,12 +11,13 @@ Does not do: profiles, link-time optimisation, unloading while a function of the
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import llvmlite
 import llvmlite.binding as llvm
@@ -66,21 +67,39 @@ def _machine(target: Target, level: int, *, jit: bool) -> llvm.TargetMachine:
     )  # fmt: skip
 
 
-def _parse(text: str, target: Target) -> llvm.ModuleRef:
-    """The verified module of ``text``, in a context of its own."""
+@contextlib.contextmanager
+def _parsed(text: str, target: Target) -> Iterator[llvm.ModuleRef]:
+    """The verified module of ``text``, in a context of its own.
+
+    Both are closed here, the module first: left to the garbage collector they may go the other way round, and crash.
+    """
+    context = llvm.create_context()
     try:
-        module = llvm.parse_assembly(text, llvm.create_context())
-        module.triple = target.triple
-        module.verify()
-    except RuntimeError as error:
-        raise CompileError(
-            "LLVM does not accept the text written for it",
-            expected="a well-formed module",
-            got=str(error).strip().splitlines()[0],
-            where="\n" + _excerpt(text, str(error)),
-            fix="report this with the function that was compiled; jit(f, backend='numpy') runs it meanwhile",
-        ) from error
-    return module
+        try:
+            module = llvm.parse_assembly(text, context)
+        except RuntimeError as error:
+            raise _refusal(text, error) from error
+        try:
+            module.triple = target.triple
+            try:
+                module.verify()
+            except RuntimeError as error:
+                raise _refusal(text, error) from error
+            yield module
+        finally:
+            module.close()
+    finally:
+        context.close()
+
+
+def _refusal(text: str, error: RuntimeError) -> CompileError:
+    return CompileError(
+        "LLVM does not accept the text written for it",
+        expected="a well-formed module",
+        got=str(error).strip().splitlines()[0],
+        where="\n" + _excerpt(text, str(error)),
+        fix="report this with the function that was compiled; jit(f, backend='numpy') runs it meanwhile",
+    )
 
 
 def _excerpt(text: str, message: str, around: int = 3) -> str:
@@ -98,49 +117,48 @@ def _excerpt(text: str, message: str, around: int = 3) -> str:
     )
 
 
-def _optimised(text: str, target: Target, level: int) -> tuple[llvm.ModuleRef, llvm.TargetMachine]:
+@contextlib.contextmanager
+def _optimised(text: str, target: Target, level: int) -> Iterator[tuple[llvm.ModuleRef, llvm.TargetMachine]]:
     if level not in (0, 1, 2, 3):
         raise OptionError("unknown optimisation level", expected="0, 1, 2 or 3", got=level, fix="leave level out")
-    machine = _machine(target, level, jit=True)
-    module = _parse(text, target)
-    module.data_layout = str(machine.target_data)
-    if level > 0:
-        options = llvm.create_pipeline_tuning_options(speed_level=level)
-        options.loop_vectorization = options.slp_vectorization = True
-        options.loop_interleaving = options.loop_unrolling = True
-        builder = llvm.create_pass_builder(machine, options)
-        builder.getModulePassManager().run(module, builder)
-        late = llvm.create_new_module_pass_manager()
-        late.add_always_inliner_pass()
-        late.add_simplify_cfg_pass()
-        late.add_instruction_combine_pass()
-        late.run(module, builder)
-    return module, machine
+    with _lock, _parsed(text, target) as module:
+        machine = _machine(target, level, jit=True)
+        module.data_layout = str(machine.target_data)
+        if level > 0:
+            options = llvm.create_pipeline_tuning_options(speed_level=level)
+            options.loop_vectorization = options.slp_vectorization = True
+            options.loop_interleaving = options.loop_unrolling = True
+            builder = llvm.create_pass_builder(machine, options)
+            builder.getModulePassManager().run(module, builder)
+            late = llvm.create_new_module_pass_manager()
+            late.add_always_inliner_pass()
+            late.add_simplify_cfg_pass()
+            late.add_instruction_combine_pass()
+            late.run(module, builder)
+        yield module, machine
 
 
 def verify(text: str, target: Target | None = None) -> None:
     """Raise :class:`CompileError`, showing the offending lines, unless ``text`` is a well-formed LLVM module."""
-    with _lock:
-        _parse(text, target or host())
+    with _lock, _parsed(text, target or host()):
+        pass
 
 
 def optimise(text: str, target: Target | None = None, level: int = 3) -> str:
     """The LLVM text after all passes."""
-    with _lock:
-        return str(_optimised(text, target or host(), level)[0])
+    with _optimised(text, target or host(), level) as (module, _):
+        return str(module)
 
 
 def assembly(text: str, target: Target | None = None, level: int = 3) -> str:
     """The machine code of ``text`` as assembly; works for targets that this machine can't run."""
-    with _lock:
-        module, machine = _optimised(text, target or host(), level)
+    with _optimised(text, target or host(), level) as (module, machine):
         return str(machine.emit_assembly(module))
 
 
 def compile_object(text: str, target: Target | None = None, level: int = 3) -> bytes:
     """The object code of ``text``, sealed by a checksum.  The same text and :func:`fingerprint` give the same bytes."""
-    with _lock:
-        module, machine = _optimised(text, target or host(), level)
+    with _optimised(text, target or host(), level) as (module, machine):
         code = bytes(machine.emit_object(module))
     return _SEAL + _digest(code) + code
 
@@ -173,8 +191,8 @@ class Library:
         code = _unsealed(sealed)
         with _lock:
             machine = _machine(target or host(), 3, jit=True)
-            self._context = llvm.create_context()
-            self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly("", self._context), machine)
+            # an empty module in the global context, which nothing disposes of: see _parsed
+            self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
             self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
             self._engine.finalize_object()
 

@@ -24,6 +24,8 @@ place: they look whether any lane needs the work and return at once if none does
 
 float32 goes through float64 in pow, cbrt, hypot, erfc, arcsinh, arccosh and arctanh.  logaddexp's error is relative to
 the largest of |a|, |b| and the result: where they cancel (e^a + e^b ≈ 1) the formula has no more to give.
+Without a fused multiply-add, logaddexp and logaddexp2 reach 3 ulp in float32.  Where fmod is below the smallest normal
+number, remainder and floor_divide take it for 0.
 Does not do: exception flags, rounding modes other than to nearest, complex arguments, gamma functions.
 """
 

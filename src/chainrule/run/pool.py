@@ -13,11 +13,12 @@ Protocol (all counters in one block of memory, each on a cache line of its own):
 
 A worker that sees an odd epoch adds itself to ``inside`` and looks at the epoch again; if it is still odd it may read
 the region, for the caller closes the epoch first and then waits for ``inside`` to become 0 (a store and a load on
-either side, sequentially consistent: Dekker's mutual exclusion).  So nobody waits for a worker that sleeps: those that
-do not come are not needed.  A region inside a region, or a second one from another thread, runs serially.
+either side, sequentially consistent: Dekker's mutual exclusion).  So nobody waits for a worker that sleeps: those
+that do not come are not needed.  A region inside a region, or a second one from another thread, runs serially.
 
-After about half a millisecond without work a worker returns to Python and parks on an event.  Native code can't wake it;
-``Pool.enter`` does, and is what the entry of a parallel program calls.  Workers flush denormals as compiled code does.
+After about half a millisecond without work a worker returns to Python and parks on an event.  Native code can't wake
+it; ``Pool.enter`` does, and is what the entry of a parallel program calls.  Workers flush denormals, as compiled code
+does.
 Does not do: priorities, pinning to cores, a fixed assignment of chunks to threads.
 """
 
