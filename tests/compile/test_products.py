@@ -187,11 +187,11 @@ def test_empty(m: int, n: int, k: int) -> None:
     assert kernel.chunks == (1 if m and n else 0)
 
 
-@pytest.mark.parametrize(("n", "k"), [(40, 30), (3, 200), (40, 1200)])
-def test_accumulate(n: int, k: int) -> None:
+@pytest.mark.parametrize(("m", "n", "k"), [(20, 40, 30), (20, 3, 200), (20, 40, 1200), (1, 300, 202)])
+def test_accumulate(m: int, n: int, k: int) -> None:
     rng = np.random.default_rng(0)
-    a, b = rng.standard_normal((20, k)), rng.standard_normal((k, n))
-    c = np.ones((20, n))
+    a, b = rng.standard_normal((m, k)), rng.standard_normal((k, n))
+    c = np.ones((m, n))
     run(spec_of(a, b, c, accumulate=True), a, b, c)
     np.testing.assert_allclose(c, 1 + a @ b, rtol=1e-12, atol=1e-12)
 
@@ -225,7 +225,7 @@ def _element(out: Writer, base: str, row: str, column: str, strides: tuple[int, 
     return out.new(f"load double, ptr {at(out, 'double', base, index)}")
 
 
-SHAPES = [(20, 40, 30), (17, 3, 200), (3, 50, 60), (40, 1, 50), (30, 70, 2100)]
+SHAPES = [(1, 300, 202), (20, 40, 30), (17, 3, 200), (3, 50, 60), (40, 1, 50), (30, 70, 2100)]
 
 
 @pytest.mark.parametrize(("m", "n", "k"), SHAPES)
@@ -460,7 +460,8 @@ def test_parts_cover_everything_once(total: int, most: int) -> None:
     assert sum(p.count * p.columns for p in column_panels(total, 16, most)) == total
 
 
-@pytest.mark.parametrize(("m", "n", "k"), [(10_000, 50_000, 4096), (3, 100_000, 64), (100_000, 3, 20_000), (1, 1, 9**7)])
+@pytest.mark.parametrize(("m", "n", "k"), [(10**4, 5 * 10**4, 4096), (3, 10**5, 64), (10**5, 3, 2 * 10**4),
+                                             (1, 1, 9**7), (1, 10**5, 100)])
 @pytest.mark.parametrize(("a", "b"), [(False, False), (True, True), (False, True)])
 def test_scratch_stays_small(m: int, n: int, k: int, a: bool, b: bool) -> None:
     left = Matrix(0, 1, m) if a else Matrix(0, k, 1)
@@ -469,6 +470,16 @@ def test_scratch_stays_small(m: int, n: int, k: int, a: bool, b: bool) -> None:
     assert product(spec, host()).scratch <= 640 * 1024
     plain = Hooks(finish=lambda out, block: None)
     assert product(spec, host(), hooks=plain).scratch <= 700 * 1024
+
+
+def test_each_form_is_used_where_it_pays() -> None:
+    def form(m: int, n: int, k: int, *, tb: bool = False) -> str:
+        b = Matrix(1, 1, k) if tb else Matrix(1, n, 1)
+        return plan(Product(F32, m, n, k, Matrix(0, k, 1), b, Matrix(2, n, 1)), host()).form
+
+    assert form(128, 512, 784) == form(128, 512, 784, tb=True) == form(1, 32, 32) == "broadcast"
+    assert form(1, 512, 784) == "stream"
+    assert form(1, 512, 784, tb=True) == form(8, 512, 784, tb=True) == form(512, 1, 784) == "dot"
 
 
 def test_the_plan_can_be_read() -> None:

@@ -3,7 +3,8 @@
 The function computes a range of chunks (``plan`` in ``tiles`` cuts the work).  In a chunk: for each block of k, the
 panels of B are packed (or read in place), then for each tile of rows and each panel the sums of one register tile run
 over the block with fused multiply-adds: a row of the panel times broadcasts of A (Goto and van de Geijn, 2008).
-Few rows or columns along contiguous k use dot products of vectors along k instead.  Sums are taken in an order that
+Few rows or columns along contiguous k use dot products of vectors along k instead; a single row of C is kept in memory
+while B streams by, some rows at a time.  Sums are taken in an order that
 depends on the plan alone, never on the number of threads.
 
 Hooks put other work into the product: ``prologue_a`` and ``prologue_b`` compute an operand block instead of reading
@@ -230,7 +231,7 @@ class _Code:
             stride = -(-cut.height // cut.lanes) * cut.lanes if by_columns else self._skew()
             self.a_strides = (1, stride) if by_columns else (stride, 1)
             self.packed_a = self._array("packed.a", stride * (cut.depth if by_columns else cut.height))
-        if self.blocks > 1:
+        if self.blocks > 1 or cut.form == "stream":
             rows = -(-cut.tiles // over_rows) * cut.height
             self.partial = self._array("partial", rows * self.chunk_columns)
         if hooks.finish is not None:
@@ -347,6 +348,8 @@ class _Code:
                 for panels in self.cut.panels:
                     with self._each(panels, self.strips) as strip:
                         self._pack_b(panels, strip)
+        if self.cut.form == "stream":
+            self._stream()
         for rows in self.cut.rows:
             with self._each(rows, self.tiles) as tile:
                 row = add(out, multiply(out, subtract(out, tile, rows.first), rows.height), rows.start)
@@ -440,6 +443,10 @@ class _Code:
         if self.dot:
             v = Vectors(out, self.element, panels.columns, True)
             values = [[x] for x in self._dot_sums(rows, panels, column, a, v)]
+        elif self.cut.form == "stream":
+            v = self.wide
+            place = self._partial_at(row, column)
+            values = [[v.load(self._at(place, j * v.lanes), v.lanes) for j in range(panels.width)]]
         else:
             v = self.wide
             values = self._sums(rows, panels, row, column, a)
@@ -576,6 +583,33 @@ class _Code:
                 vector = out.new(f"insertelement {goal.type} {vector}, {self.element} {part}, i64 {j}")
             found.append(vector)
         return found
+
+    def _stream(self) -> None:
+        """A row of C, in memory: some rows of B times numbers of A are added to it at a time."""
+        out, v, spec, cut = self.out, self.wide, self.spec, self.cut
+
+        def pass_(k: str, count: int, first: bool) -> None:
+            factors = []
+            for u in range(count):
+                pointer = self._at(self.a_here, add(out, multiply(out, k, spec.a.column), u * spec.a.column))
+                factors.append(v.broadcast(out.new(f"load {self.element}, ptr {pointer}, align {self.size}")))
+            line = self._at(self.b_here, multiply(out, k, spec.b.row))
+            for panels in cut.panels:
+                with self._each(panels, self.strips) as strip:
+                    column = self._column(panels, strip)
+                    place, b = self._partial_at("0", column), self._at(line, column)
+                    for j in range(panels.width):
+                        goal = self._at(place, j * v.lanes)
+                        total = "zeroinitializer" if first else v.load(goal, v.lanes)
+                        for u, factor in enumerate(factors):
+                            row = self._at(b, u * spec.b.row + j * v.lanes)
+                            total = v.multiply_add(factor, v.load(row, panels.columns - j * v.lanes), total)
+                        v.store(total, goal, v.lanes)
+
+        begin = spec.k % cut.unroll or cut.unroll
+        pass_("0", begin, True)
+        with self._loop(str(begin), str(spec.k), cut.unroll) as k:
+            pass_(k, cut.unroll, False)
 
     # Results
 

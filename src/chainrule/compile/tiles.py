@@ -117,11 +117,12 @@ class Plan:
     """The tiling of one product.
 
     ``form`` "broadcast": tiles of C as vectors along n, A broadcast, k in order; "dot": vectors along k, summed at
-    the end.  ``depth`` is the length of a block of k, ``sets`` the independent sums each accumulator is kept as,
-    ``unroll`` the steps of k per loop iteration; ``grid`` the chunks over batch, m and n.
+    the end; "stream": one row of C in memory, to which ``unroll`` rows of B at a time are added.  ``depth`` is the
+    length of a block of k, ``sets`` the independent sums each accumulator is kept as, ``unroll`` the steps of k per
+    loop iteration; ``grid`` the chunks over batch, m and n.
     """
 
-    form: Literal["broadcast", "dot"]
+    form: Literal["broadcast", "dot", "stream"]
     lanes: int
     rows: tuple[Rows, ...]
     panels: tuple[Panels, ...]
@@ -278,6 +279,8 @@ def plan(product: Product, target: Target, *, packs: tuple[bool, bool] = (False,
     m, n, k = product.m, product.n, product.k
     if _dot_pays(product, lanes) and not any(packs):
         return _dot_plan(product, target, lanes, whole_rows)
+    if _stream_pays(product, target, lanes) and not any(packs):
+        return _stream_plan(product, target, lanes, whole_rows)
     best: tuple[float, tuple[Rows, ...], tuple[Panels, ...]] | None = None
     for height, width in _shapes(target):
         rows, panels = row_tiles(m, height), column_panels(n, lanes, width)
@@ -290,7 +293,7 @@ def plan(product: Product, target: Target, *, packs: tuple[bool, bool] = (False,
     grid = _grid(product, target, tiles, strips, whole_rows)
     wide = max(p.width for p in panels)
     pack_b = packs[1] or _packs_b(product, target, -(-tiles // grid[1]), wide * lanes)
-    pack_a = packs[0] or _packs_a(product, target, -(-strips // grid[2]), k)
+    pack_a = packs[0] or _packs_a(product, rows[0].height, -(-strips // grid[2]), k)
     grid, depth = _blocks(product, target, grid, (rows[0].height, tiles), (wide * lanes, strips), pack_a, pack_b,
                           whole_rows)  # fmt: skip
     sets = 1
@@ -348,13 +351,34 @@ def _packs_b(product: Product, target: Target, tiles: int, columns: int) -> bool
     return panel > target.caches.l1 // 2 or (product.k >= 64 and bytes_of_row % 1024 == 0)
 
 
-def _packs_a(product: Product, target: Target, strips: int, depth: int) -> bool:
+def _packs_a(product: Product, height: int, strips: int, depth: int) -> bool:
     """Whether A's tile is copied: where its rows fall on the same lines of the cache, and it is read often."""
     size = product.dtype.itemsize
-    step = max(abs(product.a.row), abs(product.a.column)) * size
-    if strips < 2 or step % 4096 != 0:
+    step = max(abs(product.a.row) if product.m > 1 else 0, abs(product.a.column)) * size
+    if strips < 2 or step < 4096 or step % 4096 != 0:
         return False
-    return depth >= (512 if product.a.row == 1 else 64)
+    by_columns = product.a.row == 1 and height * size > 32  # most of a cache line is read at once
+    return depth >= (512 if by_columns else 64)
+
+
+def _stream_pays(product: Product, target: Target, lanes: int) -> bool:
+    """Whether B is to be read row after row, as it lies: one row of C, and a B that is not in the nearest cache."""
+    return (
+        product.m == 1 and (product.b.column == 1) and product.n >= 8 * lanes and product.k >= 16
+        and product.n * product.k * product.dtype.itemsize > target.caches.l1
+    )  # fmt: skip
+
+
+def _stream_plan(product: Product, target: Target, lanes: int, whole_rows: bool) -> Plan:
+    """Panels of four vectors; the chunk's part of C stays in the nearest cache."""
+    panels = column_panels(product.n, lanes, 4)
+    strips = sum(p.count for p in panels)
+    over_batch, over_rows, over_columns = _grid(product, target, 1, strips // 8 or 1, whole_rows)  # long pieces of rows
+    fit = max(1, target.caches.l1 // 4 // (4 * lanes * product.dtype.itemsize))
+    if not whole_rows:
+        over_columns = max(over_columns, -(-strips // fit))
+    return Plan("stream", lanes, row_tiles(1, 1), panels, product.k, 1, 8, False, False,
+                (over_batch, over_rows, over_columns))  # fmt: skip
 
 
 def _dot_plan(product: Product, target: Target, lanes: int, whole_rows: bool) -> Plan:
