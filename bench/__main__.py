@@ -6,9 +6,9 @@ import argparse
 import json
 from pathlib import Path
 
-from bench import engine
+from bench import engine, products
 
-SUITES = {"engine": engine}
+SUITES = {"engine": engine, "products": products}
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -25,6 +25,7 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(f"unknown suite {unknown[0]!r}: choose from {', '.join(SUITES)}")
     options.out.mkdir(parents=True, exist_ok=True)
     for name in options.suite:
+        print(f"{name} …", flush=True)
         result = SUITES[name].run(seconds=options.seconds, quick=options.quick)
         print(SUITES[name].text(result))
         file = options.out / f"{name}.json"

@@ -6,9 +6,11 @@ With the folder of a finished run as its argument, that run is drawn instead.
 from __future__ import annotations
 
 import csv
+import math
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 import matplotlib
@@ -26,6 +28,14 @@ def columns(run: Path) -> dict[str, list[float]]:
     return {name: [float(row[name]) for row in rows] for name in rows[0]}
 
 
+def least_loss(run: Path) -> float:
+    """The cross-entropy of a perfect answer: the entropy of the smoothed labels."""
+    config = tomllib.loads((run / "config.toml").read_text(encoding="utf-8"))
+    share, classes = config["training"].get("label_smoothing", 0.0), config["facts"]["outputs"]
+    parts = [1 - share + share / classes] + [share / classes] * (classes - 1)
+    return -sum(p * math.log(p) for p in parts if p)
+
+
 def draw(run: Path, to: Path) -> None:
     """Loss on the left, gradient norm of each layer on the right, over epochs."""
     table = columns(run)
@@ -35,7 +45,10 @@ def draw(run: Path, to: Path) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(8, 2.8), layout="constrained")
     left.plot(epochs, table["train_loss"], label="train")
     left.plot(epochs, table["validation_loss"], "--", label="validation")
-    left.set(title="loss", xlabel="epoch", yscale="log")
+    least = least_loss(run)
+    if least:
+        left.axhline(least, color="grey", linewidth=0.8, linestyle=":", label="least with smoothed labels")
+    left.set(title="loss", xlabel="epoch", ylim=(0, None))
     left.legend(frameon=False)
     for name, values in table.items():
         if name.startswith("gradient_norm "):
