@@ -15,9 +15,9 @@ X = np.array([1.0, 2.0, 3.0])
 RULE = cr.custom_vjp(lambda a, b: a * b)
 
 
-def with_rule(forward: Any, backward: Any) -> Any:
-    """A product with this rule."""
-    rule = cr.custom_vjp(lambda a, b: a * b)
+def with_rule(forward: Any, backward: Any, f: Any = lambda a, b: a * b) -> Any:
+    """``f``, a product, with this rule."""
+    rule = cr.custom_vjp(f)
     rule.defvjp(forward, backward)
     return rule
 
@@ -256,6 +256,15 @@ ROWS: dict[str, Row] = {
         "  got: (2,)\n"
         "  where: HERE\n"
         "  what to do: sum over the axes that the function broadcast",
+    ),
+    "cotangent tree": (
+        TreeError,
+        lambda: cr.grad(with_rule(lambda t, k: (k, 0), lambda r, c: (c, c), lambda t, k: k), 1)([1.0, 2.0], 3.0),
+        "<lambda>: a cotangent has another structure than its argument\n"
+        "  expected: PyTreeSpec([*, *])\n"
+        "  got: PyTreeSpec(*)\n"
+        "  where: HERE\n"
+        "  what to do: return a tree like the argument, with None where there is no cotangent",
     ),
     "no pair": (
         TreeError,

@@ -260,9 +260,9 @@ class custom_vjp:
     """A function with a reverse-mode rule of its own.
 
     ``f.defvjp(forward, backward)``: ``forward(*args)`` returns (output, residuals); ``backward(residuals, cotangent)``
-    returns a tuple with one cotangent per argument (None for an integer one).  ``nondiff_argnums`` name arguments that
-    are plain Python values; ``backward`` gets them first.  Higher derivatives go through the code of both functions,
-    and of ``f`` where these call it.
+    returns a tuple with one cotangent per argument (None, or a tree with None in it, where there is none).
+    ``nondiff_argnums`` name arguments that are plain Python values; ``backward`` gets them first.  Higher derivatives
+    go through the code of both functions, and of ``f`` where these call it.
     Forward mode raises NotDifferentiableError.  Functions may close over arrays, not over Symbols: pass those in.
     """
 
@@ -357,11 +357,15 @@ def _as_cotangents(found: Any, specs: Sequence[Spec], structure: Any, name: str)
     out: list[Any] = []
     for slot, ct in zip(slots, found, strict=True):
         positions = trees.leaves(slot)
-        values = [None] * len(positions) if ct is None else trees.leaves(ct)
-        if len(values) != len(positions):
+        try:
+            values = trees.broadcast_prefix(ct, slot)
+        except ValueError:
+            values = []
+        if len(values) != len(positions) or sum(v is not None for v in values) != len(trees.leaves(ct)):
             raise TreeError(
-                f"{name}: a cotangent has another structure than its argument", expected=f"{len(positions)} leaves",
-                got=len(values), where=user_source(), fix="return a tree like the argument",
+                f"{name}: a cotangent has another structure than its argument", expected=trees.flatten(slot)[1],
+                got=trees.flatten(ct)[1], where=user_source(),
+                fix="return a tree like the argument, with None where there is no cotangent",
             )  # fmt: skip
         for position, value in zip(positions, values, strict=True):
             spec = specs[position]
