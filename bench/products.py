@@ -1,30 +1,27 @@
 """Matrix products: our kernels beside NumPy's and PyTorch's, in GFLOP/s, and their share of the machine's peak.
 
-Run: ``python -m bench.products [--threads 1] [--seconds 1] [--json FILE]``.  The peak is a loop of independent fused
-multiply-adds, measured in the same run.  With one thread, times are of the calling thread's processor (so that other
-work on the machine counts less); with more, they are of the wall clock, and the chunks run on Python threads that wait
-in between for each other, which a program's own pool does for less.  The best of many rounds counts.
-Does not do: pinning, or setting the peers' thread counts beyond what their libraries offer.
+The peak is a loop of independent fused multiply-adds, measured in the same run.  On one thread, times are of that
+thread's processor, so that other work on the machine counts less; on all cores they are of the wall clock, and our
+chunks run in the thread pool.  The best of many alternating calls counts.
+Does not do: pinning; products whose operands are not in the caches yet.
 """
 
 from __future__ import annotations
 
-import argparse
 import ctypes
-import json
-import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from time import perf_counter, thread_time
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from bench.measure import environment
 from chainrule.compile import engine
 from chainrule.compile.products import ProductKernel, product
 from chainrule.compile.target import Target, host
 from chainrule.compile.tiles import Matrix, Product
+from chainrule.run.pool import Pool
 
 
 class Case(NamedTuple):
@@ -76,25 +73,26 @@ def peak(target: Target) -> float:
     function = _SIGNATURE(library.address("peak"))
     buffer = np.zeros(2 * lanes, np.float32)
     turns = 100_000
-    best = min(_once(lambda: function(buffer.ctypes.data, 0, turns), thread_time) for _ in range(30))
+    best = min(_once(lambda: function(buffer.ctypes.data, 0, turns), 1, thread_time) for _ in range(30))
     return turns * n * 2 * lanes / best / 1e9
 
 
 _SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 
 
-def native(kernel: ProductKernel, target: Target) -> Callable[[Any, int, int], None]:
-    """The compiled function of a kernel."""
-    text = kernel.text.replace("define internal", "define", 1)
-    text = "\n".join([text, f"attributes #0 = {{ {target.attributes} }}", *kernel.metadata])
-    library = engine.load(engine.compile_object(text, target), target)
-    function = _SIGNATURE(library.address(kernel.name))
+class Native:
+    """The machine code of a kernel."""
 
-    def call(buffers: Any, begin: int, end: int) -> None:
-        function(buffers, begin, end)
-
-    call.library = library  # type: ignore[attr-defined]  # the code lives as long as the function
-    return call
+    def __init__(self, kernel: ProductKernel, target: Target) -> None:
+        text = "\n".join([
+            kernel.text.replace("define internal", "define", 1),
+            "define void @chunk(ptr %buffers, i64 %i) #0 {", "  %next = add i64 %i, 1",
+            f"  call void @{kernel.name}(ptr %buffers, i64 %i, i64 %next)", "  ret void", "}",
+            f"attributes #0 = {{ {target.attributes} }}", *kernel.metadata,
+        ])  # fmt: skip
+        self.library = engine.load(engine.compile_object(text, target), target)  # keeps the code
+        self.all = _SIGNATURE(self.library.address(kernel.name))
+        self.chunk = self.library.address("chunk")
 
 
 def operands(case: Case, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, Product]:
@@ -116,10 +114,11 @@ def operands(case: Case, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarr
     return a, b, c, spec
 
 
-def _once(call: Callable[[], object], clock: Callable[[], float]) -> float:
+def _once(call: Callable[[], object], repeats: int, clock: Callable[[], float]) -> float:
     start = clock()
-    call()
-    return clock() - start
+    for _ in range(repeats):
+        call()
+    return (clock() - start) / repeats
 
 
 @contextmanager
@@ -150,66 +149,63 @@ def _peers_on(threads: int) -> Iterator[dict[str, Callable[[np.ndarray, np.ndarr
         yield peers
 
 
-def measure(case: Case, target: Target, threads: int, seconds: float, top: float) -> dict[str, Any]:
+def measure(case: Case, target: Target, pool: Pool, seconds: float, top: float) -> dict[str, Any]:
     """One row: GFLOP/s of ours and of each peer."""
     a, b, c, spec = operands(case, np.random.default_rng(0))
     start = thread_time()
     kernel = product(spec, target)
-    function = native(kernel, target)
+    code = Native(kernel, target)
     compile_s = thread_time() - start
     buffers = (ctypes.c_void_p * 3)(*(x.ctypes.data for x in (a, b, c)))
-    clock = thread_time if threads == 1 else perf_counter
-    with ThreadPoolExecutor(max(1, threads - 1)) as pool, _peers_on(threads) as peers:
-
-        def ours() -> None:
-            if threads == 1 or kernel.chunks == 1:
-                function(buffers, 0, kernel.chunks)
-                return
-            ends = [kernel.chunks * i // threads for i in range(threads + 1)]
-            others = [pool.submit(function, buffers, ends[i], ends[i + 1]) for i in range(1, threads)]
-            function(buffers, 0, ends[1])
-            for other in others:
-                other.result()
-
-        calls = {"ours": ours, **{name: peer(a, b) for name, peer in peers.items()}}
-        ours()
-        np.testing.assert_allclose(c, a @ b, rtol=0, atol=1e-5 * case.k**0.5 * 10)
-        repeats = max(1, int(4e6 / max(kernel.flops, 1)))
+    place, chunks, alone = ctypes.addressof(buffers), kernel.chunks, pool.threads == 1
+    with _peers_on(pool.threads) as peers:
+        calls: dict[str, Callable[[], object]] = {name: peer(a, b) for name, peer in peers.items()}
+        if alone or chunks == 1:
+            calls["ours"] = lambda: code.all(place, 0, chunks)
+        else:
+            calls["ours"] = lambda: pool.run(code.chunk, place, chunks)
+        calls["ours"]()
+        np.testing.assert_allclose(c, a @ b, rtol=0, atol=1e-4 * case.k**0.5)
+        repeats = max(1, int(4e6 / kernel.flops))
         best = dict.fromkeys(calls, float("inf"))
         end = perf_counter() + seconds
-        while perf_counter() < end:
+        while True:
             for name, call in calls.items():
-                taken = _once(lambda call=call: [call() for _ in range(repeats)], clock) / repeats
+                taken = _once(call, repeats, thread_time if alone else perf_counter)
                 best[name] = min(best[name], taken)
+            if perf_counter() > end:
+                break
     rates = {name: kernel.flops / s / 1e9 for name, s in best.items()}
+    ours = rates.pop("ours")
     return {
-        "product": str(case), "threads": threads, "gflops": rates, "share_of_peak": rates["ours"] / (top * threads),
-        "ratios": {name: rates["ours"] / rate for name, rate in rates.items() if name != "ours"},
+        "product": str(case), "threads": pool.threads, "gflops": ours, "share_of_peak": ours / (top * pool.threads),
+        "peers": rates, "ratios": {name: ours / rate for name, rate in rates.items()},
         "compile_s": compile_s, "plan": str(kernel.plan),
     }  # fmt: skip
 
 
-def main(argv: list[str] | None = None) -> None:
-    """The command."""
-    parser = argparse.ArgumentParser(prog="python -m bench.products", description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=1.0, help="for each product")
-    parser.add_argument("--json", help="a file for the results")
-    chosen = parser.parse_args(argv)
+def run(seconds: float = 1.0, quick: bool = False) -> dict[str, Any]:
+    """All products, on one thread and on all cores."""
     target = host()
     top = peak(target)
-    print(f"{target.name}; peak of one core {top:.0f} GFLOP/s (float32)")
     rows = []
-    for case in CASES:
-        row = measure(case, target, chosen.threads, chosen.seconds, top)
-        rows.append(row)
-        peers = "  ".join(f"{name} {row['gflops'][name]:6.1f} (×{x:.2f})" for name, x in row["ratios"].items())
-        print(f"{row['product']:>24}: {row['gflops']['ours']:6.1f} GFLOP/s, {row['share_of_peak']:4.0%} of peak;"
-              f"  {peers}  compile {row['compile_s'] * 1e3:.0f} ms  [{row['plan']}]", flush=True)  # fmt: skip
-    if chosen.json:
-        with open(chosen.json, "w", encoding="utf-8") as file:
-            json.dump({"target": target.name, "peak_gflops": top, "rows": rows}, file, indent=1)
+    for threads in sorted({1, target.cores}):
+        pool = Pool(threads)
+        try:
+            cases = (Case(64, 64, 128), Case(1, 8, 8)) if quick else CASES
+            rows += [measure(case, target, pool, seconds, top) for case in cases]
+        finally:
+            pool.stop()
+    return {"environment": environment(), "target": target.name, "peak_gflops": top, "rows": rows}
 
 
-if __name__ == "__main__":
-    main(sys.argv[1:])
+def text(result: dict[str, Any]) -> str:
+    """The table."""
+    lines = [f"Matrix products in float32; {result['target']}; peak of one core {result['peak_gflops']:.0f} GFLOP/s"]
+    for row in result["rows"]:
+        peers = "  ".join(f"{name} {rate:6.1f} (×{row['ratios'][name]:.2f})" for name, rate in row["peers"].items())
+        lines.append(
+            f"{row['product']:>24} on {row['threads']}: {row['gflops']:6.1f} GFLOP/s, "
+            f"{row['share_of_peak']:4.0%} of peak;  {peers}  compiled in {row['compile_s'] * 1e3:.0f} ms"
+        )
+    return "\n".join(lines)

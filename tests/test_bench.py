@@ -90,3 +90,17 @@ def test_unknown_suite_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["speed"])
     assert "unknown suite 'speed': choose from engine" in capsys.readouterr().err
+
+
+def test_products_are_measured_against_each_peer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from bench.__main__ import main
+
+    main(["products", "--quick", "--seconds", "0.01", "--out", str(tmp_path)])
+    result = json.loads((tmp_path / "products.json").read_text())
+    assert result["peak_gflops"] > 1
+    for row in result["rows"]:
+        assert 0 < row["share_of_peak"] < 1.5
+        assert "numpy" in row["peers"]
+        for name, rate in row["peers"].items():
+            assert row["ratios"][name] == pytest.approx(row["gflops"] / rate)
+    assert "(64×64)·(64×128) on 1" in capsys.readouterr().out
