@@ -283,3 +283,20 @@ def test_jit_with_the_native_backend(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHAINRULE_JIT", "fast")
     with pytest.raises(ValueError, match="CHAINRULE_JIT in the environment"):
         cr.jit(softmax)
+
+
+def test_the_same_bits_for_any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    from chainrule.run import program as module
+    from chainrule.run.pool import Pool
+
+    graph, args = training_step((300, 260, 10), 128)
+    program = compile_graph(graph)
+    assert program.parallel
+    seen = []
+    for threads in (1, 2, 3, 7):
+        pool = Pool(threads)
+        monkeypatch.setattr(module, "shared", lambda pool=pool: pool)
+        for _ in range(3):
+            seen.append([np.asarray(a).tobytes() for a in program(args)])
+        pool.stop()
+    assert all(bits == seen[0] for bits in seen)

@@ -65,6 +65,7 @@ class Plan:
     constants: list[Any]
     steps: list[Segment | NumpyCall]
     text: str
+    parallel: bool  # whether any kernel is cut into parts for threads
 
     @property
     def slots(self) -> int:
@@ -81,11 +82,13 @@ def make_plan(graph: Graph, target: Target | None = None) -> Plan:
     module = Module(target)
     steps: list[Segment | NumpyCall] = []
     pending: list[Call] = []  # what waits for its segment
+    parts: list[int] = []
 
     def flush() -> None:
         if pending:
             name = f"segment{len(steps)}"
             module.segment(name, pending, lambda root: places[root].slot)
+            parts.extend(call.parts for call in pending)
             steps.append(Segment(name))
             pending.clear()
 
@@ -98,7 +101,7 @@ def make_plan(graph: Graph, target: Target | None = None) -> Plan:
             flush()
             steps.append(_numpy_call(graph, cluster))
     flush()
-    return Plan(graph, fused, kernels, places, arena, constants, steps, module.text())
+    return Plan(graph, fused, kernels, places, arena, constants, steps, module.text(), max(parts, default=1) > 1)
 
 
 def _product(fused: Fused, number: int, target: Target, module: Module) -> Call:

@@ -54,11 +54,19 @@ class Text:
         return self.new(f"call {t} {symbol(function, suffix)}({', '.join(f'{t} {a}' for a in args)})")
 
 
+_GRAIN = 1 << 15  # operations below which handing a part to another thread costs more than it saves
+_MOST_PARTS = 64
+
+
 class Call(NamedTuple):
-    """A kernel in use: the function, how many chunks of work it has, and the graph lines whose buffers it is given."""
+    """A kernel in use: its function, the range it runs over, and the graph lines whose buffers it is given.
+
+    ``parts`` is into how many parts the range is cut for threads; it never depends on how many threads there are.
+    """
 
     function: str
-    chunks: int
+    extent: int
+    parts: int
     buffers: tuple[Any, ...]
 
 
@@ -91,7 +99,7 @@ class Module:
         if name is None:
             name = self.known[key] = f"kernel{len(self.known)}"
             self.bodies.append(_Function(self, kernel, name, slots).text())
-        return Call(name, kernel.splits, buffers)
+        return Call(name, kernel.splits, max(1, min(kernel.work // _GRAIN, kernel.splits, _MOST_PARTS)), buffers)
 
     def add_text(self, make: Callable[[str], Any], key: Any, buffers: tuple[Any, ...]) -> Call:
         """The same for a kernel that writes itself: ``make(name)`` gives its text and its number of chunks."""
@@ -101,7 +109,7 @@ class Module:
             text, self.known[name, "chunks"] = make(name)
             self.bodies.append(text)
         chunks: Any = self.known[name, "chunks"]
-        return Call(name, chunks, buffers)
+        return Call(name, chunks, max(chunks, 1), buffers)
 
     def segment(self, name: str, calls: Sequence[Call], slot: Callable[[Any], int]) -> None:
         """A function of all buffers that runs kernels one after the other; denormals are flushed while it runs."""
@@ -115,17 +123,35 @@ class Module:
                 body.append(f"%p{here} = load ptr, ptr %f{here}")
                 body.append(f"%g{here} = getelementptr inbounds ptr, ptr %t{number}, i64 {position}")
                 body.append(f"store ptr %p{here}, ptr %g{here}")
-            body.append(f"call void @{call.function}(ptr %t{number}, i64 0, i64 {call.chunks})")
+            if call.parts == 1:
+                body.append(f"call void @{call.function}(ptr %t{number}, i64 0, i64 {call.extent})")
+            else:
+                part = self._part(call)
+                body.append(f"call void @cr.parallel(ptr %pool, ptr @{part}, ptr %t{number}, i64 {call.parts})")
         mode = self.target.mode
         inner = "".join(f"  {line}\n" for line in body)
-        outer = "".join(f"  {x}\n" for x in (*mode.enter, f"call void @{name}.body(ptr %buffers)", *mode.leave))
+        run = f"call void @{name}.body(ptr %buffers, ptr %pool)"
+        outer = "".join(f"  {line}\n" for line in (*mode.enter, run, *mode.leave))
         self.bodies.append(
-            f"define internal void @{name}.body(ptr %buffers) noinline #0 {{\n{inner}  ret void\n}}\n\n"
-            f"define void @{name}(ptr %buffers) #0 {{\n{outer}  ret void\n}}"
+            f"define internal void @{name}.body(ptr %buffers, ptr %pool) noinline #0 {{\n{inner}  ret void\n}}\n\n"
+            f"define void @{name}(ptr %buffers, ptr %pool) #0 {{\n{outer}  ret void\n}}"
         )
 
+    def _part(self, call: Call) -> str:
+        """The function that runs one part of a kernel's range: what ``cr.parallel`` calls."""
+        name = f"{call.function}.part{call.parts}"
+        if name not in self.known:
+            self.known[name] = name
+            self.bodies.append(
+                f"define internal void @{name}(ptr %buffers, i64 %part) #0 {{\n"
+                f"  %low = mul i64 %part, {call.extent}\n  %begin = udiv i64 %low, {call.parts}\n"
+                f"  %high = add i64 %low, {call.extent}\n  %end = udiv i64 %high, {call.parts}\n"
+                f"  call void @{call.function}(ptr %buffers, i64 %begin, i64 %end)\n  ret void\n}}"
+            )
+        return name
+
     def text(self) -> str:
-        """All functions, the math they call, and metadata."""
+        """All functions, the math they call, and metadata; ``cr.parallel`` is the runtime's to define."""
         math = definitions(sorted(self.functions), fma=self.target.fma)
         attributes = f"attributes #0 = {{ {self.target.attributes} }}"
         return "\n\n".join([math, *self.bodies, attributes, "\n".join(self.metadata)]) + "\n"
@@ -182,7 +208,7 @@ class _Function:
             self.pointers[name] = f"%scratch.{name}"
             self.entry.append(f"  %scratch.{name} = alloca [{n} x {memory_type(dtype)}], align 64")
         self.block(self.kernel.body)
-        head = f"define internal void @{self.name}(ptr noalias %buffers, i64 %begin, i64 %end) #0 {{"
+        head = f"define internal void @{self.name}(ptr noalias %buffers, i64 %begin, i64 %end) noinline #0 {{"
         lines = [head, "entry:", *self.entry, "  br label %start", "start:", *self.out.lines, "  ret void", "}"]
         return "\n".join(lines)
 

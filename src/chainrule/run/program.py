@@ -17,10 +17,12 @@ from chainrule.base.arrays import Spec
 from chainrule.compile.cache import library
 from chainrule.compile.compiler import NumpyCall, Plan, Segment, make_plan
 from chainrule.compile.engine import Library
+from chainrule.compile.target import host
 from chainrule.compile.views import View, c_strides
 from chainrule.graph.graph import Graph
+from chainrule.run.pool import parallel_text, shared
 
-_SEGMENT = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+_SEGMENT = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
 
 
 class Program:
@@ -33,6 +35,7 @@ class Program:
         self.plan = plan
         self.library = library
         self.functions = {s.name: _SEGMENT(library.address(s.name)) for s in plan.steps if isinstance(s, Segment)}
+        self.parallel = plan.parallel
         self.arenas: list[Any] = []
         places = plan.places.values()
         self.inputs = [p for p in places if p.kind == "input"]
@@ -55,16 +58,20 @@ class Program:
         for place in self.outputs:
             made[place.slot] = out = np.empty(place.shape, place.dtype)
             pointers[place.slot] = out.__array_interface__["data"][0]
-        arena = self.arenas.pop() if self.arenas else _aligned(self.plan.arena)
+        try:
+            arena = self.arenas.pop()
+        except IndexError:  # the first call, or all are in use by other threads
+            arena = _aligned(self.plan.arena)
         base = arena.__array_interface__["data"][0]
         for place in self.temporaries:
             pointers[place.slot] = base + place.detail
         table = self.pointer_array(*pointers)
         address = ctypes.addressof(table)
         context = _Call(self, held, made, arena)
+        pool = shared()
         for step in self.plan.steps:
             if isinstance(step, Segment):
-                self.functions[step.name](address)
+                self.functions[step.name](address, pool.enter() if self.parallel else None)
             else:
                 context.run(step)
         results = [context.result(i) for i in self.plan.graph.outputs]
@@ -130,7 +137,8 @@ class _Call:
 def compile_graph(graph: Graph) -> Program:
     """The program of a graph, its machine code from the cache where it is there."""
     plan = make_plan(graph)
-    return Program(plan, library(plan.text))
+    text = f"{parallel_text(host())}\n{plan.text}" if plan.parallel else plan.text
+    return Program(plan, library(text))
 
 
 def strided(whole: Any, view: View, shape: tuple[int, ...]) -> Any:
