@@ -15,7 +15,8 @@ import pytest
 
 from chainrule.base.errors import DtypeError, ShapeError
 from chainrule.compile import engine
-from chainrule.compile.products import Block, Hooks, ProductKernel, Sums, product
+from chainrule.compile.hooks import Block, Hooks, Sums
+from chainrule.compile.products import ProductKernel, product
 from chainrule.compile.target import Target, host, neon
 from chainrule.compile.tiles import Matrix, Product, column_panels, deal, merged, plan, row_tiles
 from chainrule.compile.writer import Vectors, Writer, add, at, loop, multiply

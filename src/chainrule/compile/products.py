@@ -7,9 +7,8 @@ Few rows or columns along contiguous k use dot products of vectors along k inste
 while B streams by, some rows at a time.  Sums are taken in an order that
 depends on the plan alone, never on the number of threads.
 
-Hooks put other work into the product: ``prologue_a`` and ``prologue_b`` compute an operand block instead of reading
-it; ``epilogue`` changes the sums in registers before they are stored; ``finish`` gets a finished block in memory,
-while it is in the first-level cache, and stores what it likes.
+Hooks (see ``hooks``) put other work into the product: into the packing of operands, on the sums in registers, on
+finished blocks.
 Does not do: complex and integer products, sums of a k split over threads.
 """
 
@@ -21,7 +20,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from chainrule.base.errors import ShapeError
+from chainrule.compile.hooks import Block, Fill, Hooks, Sums
 from chainrule.compile.packing import pack_panel, pack_rows, skewed
+from chainrule.compile.sums import Strided, broadcast_sums, dot_sums
 from chainrule.compile.target import Target
 from chainrule.compile.tiles import Matrix, Panels, Plan, Product, Rows, merged, plan
 from chainrule.compile.writer import (
@@ -31,9 +32,7 @@ from chainrule.compile.writer import (
     add,
     at,
     branch,
-    carried,
     divide,
-    known,
     least,
     loop,
     most,
@@ -42,66 +41,6 @@ from chainrule.compile.writer import (
 )
 
 _UNROLLED = 256  # multiply-adds of a tile up to which LLVM may unroll k
-
-
-@dataclass(frozen=True)
-class Block:
-    """A block of a matrix in memory: element (i, j) of the block is ``pointer[row_stride·i + column_stride·j]``.
-
-    ``row`` and ``column`` are SSA names (or literals) of where it begins in the matrix, ``batch`` of which matrix of
-    the batch it is; ``rows`` and ``columns`` are its size.
-    """
-
-    pointer: str
-    batch: str
-    row: str
-    column: str
-    rows: int
-    columns: int
-    row_stride: int
-    column_stride: int
-
-    def turned(self) -> Block:
-        """The same block of the transposed matrix."""
-        return Block(self.pointer, self.batch, self.column, self.row, self.columns, self.rows, self.column_stride,
-                     self.row_stride)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Sums:
-    """The sums of a register tile: ``values[i][j]`` is vector j of row i, of LLVM type ``<lanes x element>``.
-
-    The tile begins at (``row``, ``column``) of C; it has ``columns`` columns: the last vector may have fewer than
-    ``lanes`` (the other lanes hold numbers of no meaning).  Where ``turned`` is set, rows and columns are those of the
-    transposed C: lanes run along C's rows.
-    """
-
-    values: list[list[str]]
-    element: str
-    lanes: int
-    batch: str
-    row: str
-    column: str
-    columns: int
-    turned: bool = False
-
-
-Fill = Callable[[Writer, Block], None]
-Epilogue = Callable[[Writer, Sums], list[list[str]]]
-
-
-@dataclass(frozen=True)
-class Hooks:
-    """What rides in a product.  See the head of this file.
-
-    ``whole_rows``: ``finish`` gets blocks with all columns of their rows, so that it can reduce over rows.
-    """
-
-    prologue_a: Fill | None = None
-    prologue_b: Fill | None = None
-    epilogue: Epilogue | None = None
-    finish: Fill | None = None
-    whole_rows: bool = False
 
 
 @dataclass(frozen=True)
@@ -442,7 +381,7 @@ class _Code:
         column = self._column(panels, strip)
         if self.dot:
             v = Vectors(out, self.element, panels.columns, True)
-            values = [[x] for x in self._dot_sums(rows, panels, column, a, v)]
+            values = self._dot_sums(rows, panels, column, a)
         elif self.cut.form == "stream":
             v = self.wide
             place = self._partial_at(row, column)
@@ -485,104 +424,26 @@ class _Code:
         return [out.new(f"phi {v.type} [ zeroinitializer, %{begin} ], [ {x}, %{load} ]") for x in found]
 
     def _sums(self, rows: Rows, panels: Panels, row: str, column: str, a: str) -> list[list[str]]:
-        """The register tile: a broadcast of A times vectors of B, summed over the block of k."""
         out, v, cut = self.out, self.wide, self.cut
-        height, width = rows.height, panels.width
         if cut.pack_b:
-            b, stride = self._panel_at(column), width * v.lanes
+            columns = panels.width * v.lanes
+            b = Strided(self._panel_at(column), columns, 1, v.lanes * v.size)
         else:
+            columns = panels.columns
             b_index = add(out, multiply(out, self.k0, self.spec.b.row), column)
-            b, stride = self._at(self.b_here, b_index), self.spec.b.row
-        loaded = panels.columns if not cut.pack_b else width * v.lanes
-        count = height * width
+            b = Strided(self._at(self.b_here, b_index), self.spec.b.row, 1, self.size)
+        left = Strided(a, *self.a_strides, self.size)
+        tile = (rows.height, panels.width)
+        note = self._note() if rows.height * panels.width * self.spec.k > _UNROLLED else ""
+        start = self._start(rows, panels, row, column)
+        return broadcast_sums(v, left, b, tile, columns, self.length, start, cut.sets, cut.unroll, note)
 
-        def step(k: str, offset: int, sums: list[str]) -> list[str]:
-            line = self._at(self._at(b, multiply(out, k, stride)), offset * stride)
-            vectors = [v.load(self._at(line, j * v.lanes), loaded - j * v.lanes,
-                              64 if cut.pack_b else 0) for j in range(width)]  # fmt: skip
-            place = self._at(a, multiply(out, k, self.a_strides[1]))
-            after = []
-            for i in range(height):
-                pointer = self._at(place, i * self.a_strides[0] + offset * self.a_strides[1])
-                factor = v.broadcast(out.new(f"load {self.element}, ptr {pointer}, align {self.size}"))
-                for j in range(width):
-                    after.append(v.multiply_add(factor, vectors[j], sums[i * width + j]))
-            return after
-
-        def turn(k: str, sums: list[str]) -> list[str]:
-            groups = [sums[s * count : (s + 1) * count] for s in range(cut.sets)]
-            for u in range(cut.unroll):
-                groups[u % cut.sets] = step(k, u, groups[u % cut.sets])
-            return [x for group in groups for x in group]
-
-        start = self._start(rows, panels, row, column) + ["zeroinitializer"] * (count * (cut.sets - 1))
-        if known(self.length):
-            whole = str(int(self.length) // cut.unroll * cut.unroll)
-        else:
-            whole = subtract(out, self.length, divide(out, self.length, cut.unroll)[1])
-        note = self._note() if count * self.spec.k > _UNROLLED else ""
-        sums = carried(out, "0", whole, cut.unroll, v.type, start, turn, note)
-        first = sums[:count]
-        if known(self.length):
-            for k in range(int(whole), int(self.length)):
-                first = step(str(k), 0, first)
-        elif self.cut.unroll > 1:
-            first = carried(out, whole, self.length, 1, v.type, first, lambda k, x: step(k, 0, x))
-        groups = [first, *(sums[s * count : (s + 1) * count] for s in range(1, cut.sets))]
-        total = self._added(groups, v)
-        return [total[i * width : (i + 1) * width] for i in range(height)]
-
-    def _added(self, groups: list[list[str]], v: Vectors) -> list[str]:
-        """The independent sums added up in pairs."""
-        while len(groups) > 1:
-            groups = [[v.add(x, y) for x, y in zip(p, q, strict=True)]
-                      for p, q in zip(groups[::2], groups[1::2], strict=True)]  # fmt: skip
-        return groups[0]
-
-    def _dot_sums(self, rows: Rows, panels: Panels, column: str, a: str, goal: Vectors) -> list[str]:
-        """Rows of A times columns of B, as vectors along k; each row's sums in one vector."""
-        out, v, cut, k = self.out, self.wide, self.cut, self.spec.k
-        height, width = rows.height, panels.columns
+    def _dot_sums(self, rows: Rows, panels: Panels, column: str, a: str) -> list[list[str]]:
+        out, cut = self.out, self.cut
         stride = cut.depth if cut.pack_b else self.spec.b.column
         b = self._at(self.packed_b if cut.pack_b else self.b_here, multiply(out, column, stride))
-        count = height * width
-
-        def step(at_k: str, offset: int, sums: list[str], lanes: int) -> list[str]:
-            x = self._at(a, at_k)
-            y = self._at(b, at_k)
-            sides = [(x, self.spec.a.row, width), (y, stride, 1)]  # where, stride, and how its sums are numbered
-            (p, p_stride, p_step), (q, q_stride, q_step) = sides if height <= width else sides[::-1]
-            held = [v.load(self._at(p, i * p_stride + offset), lanes) for i in range(min(height, width))]
-            after = list(sums)
-            for j in range(max(height, width)):
-                passing = v.load(self._at(q, j * q_stride + offset), lanes)
-                for i, value in enumerate(held):
-                    at_ = i * p_step + j * q_step
-                    after[at_] = v.multiply_add(value, passing, sums[at_])
-            return after
-
-        def turn(at_k: str, sums: list[str]) -> list[str]:
-            groups = [sums[s * count : (s + 1) * count] for s in range(cut.sets)]
-            groups = [step(at_k, s * v.lanes, group, v.lanes) for s, group in enumerate(groups)]
-            return [x for group in groups for x in group]
-
-        stride_k = cut.sets * v.lanes
-        whole = k // stride_k * stride_k
-        sums = carried(out, "0", str(whole), stride_k, v.type, ["zeroinitializer"] * (count * cut.sets), turn,
-                       self._note())  # fmt: skip
-        groups = [sums[s * count : (s + 1) * count] for s in range(cut.sets)]
-        for s, start in enumerate(range(whole, k, v.lanes)):
-            groups[s] = step(str(start), 0, groups[s], min(v.lanes, k - start))
-        total = self._added(groups, v)
-        found = []
-        for i in range(height):
-            vector = "poison"
-            for j in range(width):
-                part = out.new(f"call reassoc {self.element} @llvm.vector.reduce.fadd.{v.suffix}"
-                               f"({self.element} -0.0, {v.type} {total[i * width + j]})")  # fmt: skip
-                vector = out.new(f"insertelement {goal.type} {vector}, {self.element} {part}, i64 {j}")
-            found.append(vector)
-        return found
+        left, right = Strided(a, self.spec.a.row, 1, self.size), Strided(b, 1, stride, self.size)
+        return dot_sums(self.wide, left, right, (rows.height, panels.columns), self.spec.k, cut.sets, self._note())
 
     def _stream(self) -> None:
         """A row of C, in memory: some rows of B times numbers of A are added to it at a time."""
