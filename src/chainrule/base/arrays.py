@@ -82,11 +82,6 @@ def complex_dtype(dtype: DType) -> DType:
     return dtype if dtype.kind == "c" else _LONG["c64" if dtype.name == "float32" else "c128"]
 
 
-def float_dtype(dtype: DType) -> DType:
-    """The dtype NumPy's float-only functions compute in: float64 for bool and integers, otherwise unchanged."""
-    return dtype if dtype.kind in "fc" else _LONG["f64"]
-
-
 def broadcast(*shapes: Shape) -> Shape:
     """The broadcast shape, by NumPy's rule.  Raises ShapeError, which reads like the rule."""
     first = shapes[0]

@@ -6,6 +6,8 @@ Every class also derives from the builtin that Python or NumPy would raise in it
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 
@@ -96,9 +98,9 @@ class TrainingError(ChainruleError, RuntimeError):
     """Training can't go on (a loss that is not finite, an output folder that can't be written)."""
 
 
-def choose(name: str, value: object, valid: object, *, where: object = None) -> OptionError:
+def choose(name: str, value: object, valid: Iterable[object], *, where: object = None) -> OptionError:
     """The error for option ``name`` with an unknown ``value``: it lists the valid ones."""
-    listed = ", ".join(str(v) for v in valid)  # type: ignore[attr-defined]
+    listed = ", ".join(str(v) for v in valid)
     return OptionError(
         f"unknown value for {name}",
         expected=f"one of: {listed}",

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -389,12 +389,10 @@ class _Fields:
         return bool(self._get(name, lambda v: isinstance(v, bool), "true or false"))
 
     def texts(self, name: str) -> tuple[str, ...]:
-        valid = lambda v: isinstance(v, list) and all(isinstance(t, str) for t in v)  # noqa: E731 - one use
-        return tuple(self._get(name, valid, "a list of text"))
+        return tuple(self._get(name, lambda v: _is_list(v, lambda t: isinstance(t, str)), "a list of text"))
 
     def numbers(self, name: str) -> tuple[float, ...]:
-        valid = lambda v: isinstance(v, list) and all(_is_number(t) for t in v)  # noqa: E731 - one use
-        return tuple(float(v) for v in self._get(name, valid, "a list of finite numbers"))
+        return tuple(map(float, self._get(name, lambda v: _is_list(v, _is_number), "a list of finite numbers")))
 
     def inner(self, name: str) -> _Fields:
         return _Fields(self._get(name, lambda v: isinstance(v, Mapping), "an object"), f"{self._path}{name}.")
@@ -402,6 +400,10 @@ class _Fields:
     def inners(self, name: str) -> list[_Fields]:
         every = self._get(name, lambda v: isinstance(v, list), "a list of objects")
         return [_Fields(item, f"{self._path}{name}[{i}].") for i, item in enumerate(every)]
+
+
+def _is_list(value: object, holds: Callable[[object], bool]) -> bool:
+    return isinstance(value, list) and all(map(holds, value))
 
 
 def _is_number(value: object) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from types import FrameType
 
 import numpy as np
 
@@ -20,7 +21,7 @@ _sources: dict[tuple[str, int, str], Source] = {}
 
 def user_source() -> Source | None:
     """The Source of the user's line that is running now, or None where there is none."""
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
         hidden = _is_hidden.get(name)
@@ -32,5 +33,5 @@ def user_source() -> Source | None:
             if found is None:
                 found = _sources[key] = Source(name, frame.f_lineno, frame.f_code.co_name)
             return found
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return None

@@ -27,7 +27,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from chainrule.base.arrays import Spec, broadcast, is_differentiable, resolve
-from chainrule.base.errors import ShapeError
 from chainrule.ops.expr import CATALOGUE, Expr
 
 Attrs = dict[str, Any]
@@ -378,11 +377,6 @@ def align(args: Sequence[Expr], batched: Sequence[bool]) -> list[Expr]:
 def batch_all(args: Sequence[Expr], batched: Sequence[bool], size: int) -> list[Expr]:
     """Arguments that all have the batch axis: those without it are broadcast along it."""
     return [a if b else broadcast_to(a, (size, *a.shape)) for a, b in zip(args, batched, strict=True)]
-
-
-def shape_error(problem: str, expected: str, got: str) -> ShapeError:
-    """A ShapeError that reads like mathematics."""
-    return ShapeError(problem, expected=expected, got=got)
 
 
 def differentiable_output(spec: Any) -> bool:

@@ -42,10 +42,6 @@ def _reflected(function: Any) -> Any:
     return method
 
 
-Symbol.__rmatmul__ = _reflected(np.matmul)  # type: ignore[attr-defined]
-Symbol.__rdivmod__ = _reflected(np.divmod)  # type: ignore[attr-defined]
-
-
 def _reshape(self: Any, *shape: Any, order: Any = "C", copy: Any = None) -> Any:
     return np.reshape(self, shape[0] if len(shape) == 1 else shape, order)
 
@@ -97,9 +93,11 @@ def _matrix_product_in_place(self: Symbol, other: Any) -> Any:
 for _name, _method in {
     "reshape": _reshape, "transpose": _transpose, "flatten": _flatten, "astype": _astype, "sort": _sort,
     "fill": _fill, "partition": _partition, "compress": _compress, "__deepcopy__": _deepcopy,
-    "__imatmul__": _matrix_product_in_place,
+    "__imatmul__": _matrix_product_in_place, "__rmatmul__": _reflected(np.matmul),
+    "__rdivmod__": _reflected(np.divmod),
 }.items():  # fmt: skip
     setattr(Symbol, _name, _method)
+
 
 class Flat:
     """What ``x.flat`` is: the elements of ``x`` in C order, to read, to write and to iterate over."""

@@ -12,19 +12,21 @@ turn a Symbol into a plain number in silence, and so lose its gradient, raises.
 from __future__ import annotations
 
 import inspect
+import operator
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from chainrule.base.arrays import Spec
 from chainrule.base.errors import ChainruleError, ShapeError, TraceError
 from chainrule.graph.builder import ACTIVE, located
 from chainrule.graph.source import user_source
 from chainrule.ops import pointwise
 from chainrule.ops.expr import Expr
 from chainrule.trace.table import ARRAY_FUNCTIONS, no_such_function, scipy_needs_telling, ufunc_row
+
+_T = TypeVar("_T")
 
 _ONLY_HERE = (
     "np.stack or np.concatenate to join values; np.array([...], like=x), np.zeros_like(x), np.full_like(x, …) to make "
@@ -189,7 +191,7 @@ class Symbol(Expr):
             fix=scipy_needs_telling() or _ONLY_HERE,
         )
 
-    def _number(self, what: str, convert: Any) -> Any:
+    def _number(self, what: str, convert: Callable[[Any], _T]) -> _T:
         if self.builder.closed:
             raise self.builder.leak_error()
         if self.builder.carries_gradient(self.index):
@@ -205,16 +207,16 @@ class Symbol(Expr):
         return convert(self.value)
 
     def __float__(self) -> float:
-        return self._number("float()", float)  # type: ignore[no-any-return]
+        return self._number("float()", float)
 
     def __int__(self) -> int:
-        return self._number("int()", int)  # type: ignore[no-any-return]
+        return self._number("int()", int)
 
     def __index__(self) -> int:
-        return self._number("using it as an index", lambda v: v.__index__())  # type: ignore[no-any-return]
+        return self._number("using it as an index", operator.index)
 
     def __complex__(self) -> complex:
-        return self._number("complex()", complex)  # type: ignore[no-any-return]
+        return self._number("complex()", complex)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         return self._number("converting to a plain ndarray", lambda v: np.array(v, dtype=dtype))
@@ -380,10 +382,10 @@ def as_symbol(value: Any) -> Any:
 
 
 def _in_place(name: str) -> Any:
-    operator = getattr(Expr, f"__{name}__")
+    combine = getattr(Expr, f"__{name}__")
 
     def method(self: Symbol, other: Any) -> Any:
-        result = operator(self, other)
+        result = combine(self, other)
         if result is NotImplemented or self.ndim == 0:  # NumPy's scalars are immutable: a new value
             return result
         return self._write(result)
@@ -406,8 +408,3 @@ def read_only(base: Any, new: Any) -> Any:
         where=user_source(),
         fix="write to a copy: y = y.copy()",
     )
-
-
-def same_spec(a: Any, b: Any) -> bool:
-    """Whether two handles have one shape and dtype."""
-    return Spec(a.shape, a.dtype) == Spec(b.shape, b.dtype)

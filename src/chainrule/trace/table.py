@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, TypeVar
 
 from chainrule.base.errors import UnsupportedError
@@ -48,14 +49,14 @@ _ARRAY_API = ("logsumexp", "softmax", "log_softmax")
 def scipy_needs_telling() -> str | None:
     """What to do about a SciPy function that is just turning a Symbol into an ndarray; None where none is."""
     name = None
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
         if f"{os.sep}scipy{os.sep}" in file:
             name = frame.f_code.co_name  # of its frames, the one the user called is the last
         elif name or not (file.startswith(_PACKAGE) or f"{os.sep}numpy{os.sep}" in file):
             break
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     if name in _ARRAY_API:
         return (
             f"set SCIPY_ARRAY_API=1 in the environment before SciPy is imported, so that scipy.special.{name} looks at "

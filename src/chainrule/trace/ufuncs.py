@@ -251,8 +251,12 @@ def floating(x: Any) -> Any:
 def _pair(x: Any, y: Any) -> tuple[Any, Any]:
     """Both as Symbols of the dtype NumPy computes in; Python numbers are weak."""
     dtype = np.result_type(*[v.dtype if isinstance(v, Expr) else v for v in (x, y)])
-    a, b = as_symbol(x), as_symbol(y)
-    return (v if v.dtype == dtype else p.cast(v, dtype=dtype) for v in (a, b))  # type: ignore[return-value]
+    return _as_dtype(x, dtype), _as_dtype(y, dtype)
+
+
+def _as_dtype(x: Any, dtype: Any) -> Any:
+    x = as_symbol(x)
+    return x if x.dtype == dtype else p.cast(x, dtype=dtype)
 
 
 def fmod(x: Any, y: Any) -> Any:
@@ -307,8 +311,7 @@ def _as_int8(x: Any) -> Any:
 def float_power(x: Any, y: Any) -> Any:
     """The power in float64 or complex128, whatever the dtypes."""
     wide = np.dtype(complex if is_complex(x) or is_complex(y) else float)
-    a, b = as_symbol(x), as_symbol(y)
-    return p.power(*(v if v.dtype == wide else p.cast(v, dtype=wide) for v in (a, b)))
+    return p.power(_as_dtype(x, wide), _as_dtype(y, wide))
 
 
 def ldexp(x: Any, exponent: Any) -> Any:

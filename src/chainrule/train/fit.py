@@ -316,7 +316,8 @@ class _Loop:
         self._save()
         bar.epoch(record)
         end = EpochEnd(record, state.history, state.model, self.last_saved)
-        return any([callback(end) for callback in self.callbacks])  # noqa: C419 - each is called, whatever the first says
+        asked = [callback(end) for callback in self.callbacks]  # each is called, whatever the first says
+        return any(asked)
 
     def _stop_reason(self) -> str | None:
         if self.watch is not None and self.state.waited >= self.watch.patience:
