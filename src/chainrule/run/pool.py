@@ -19,7 +19,9 @@ that do not come are not needed.  A region inside a region, or a second one from
 After about half a millisecond without work a worker returns to Python and parks on an event.  Native code can't wake
 it; ``Pool.enter`` does, and is what the entry of a parallel program calls.  Workers flush denormals, as compiled code
 does.
-Does not do: priorities, pinning to cores, a fixed assignment of chunks to threads.
+A thread that is woken through Python's locks tends to land on the core of the one that woke it, and on a busy machine
+to stay there, where it can't help; so a worker that comes back from parking keeps off the caller's core (Linux).
+Does not do: priorities, pinning to one core each, a fixed assignment of chunks to threads.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ import os
 import threading
 import time
 import weakref
+from collections.abc import Callable
 
 from chainrule.base.errors import OptionError
 from chainrule.compile import engine
@@ -252,7 +255,9 @@ _native = functools.cache(_Native)
 
 
 class _Block:
-    """The memory that the threads share."""
+    """The memory that the threads share, and the core of the last caller that woke them (−1: not known)."""
+
+    caller = -1
 
     def __init__(self) -> None:
         self._memory = ctypes.create_string_buffer(_SIZE + _LINE)
@@ -324,15 +329,17 @@ class Pool:
             with self._lock:
                 if not self._workers and not self._stopped:
                     self._start()
+        self._block.caller = _core()
         for event in self._events:
             event.set()
 
     def _start(self) -> None:
-        patience = _patience()
+        patience, spread = _patience(), self.threads <= host().cores
+        self._block.caller = _core()
         for number in range(1, self.threads):
             event = threading.Event()
             thread = threading.Thread(
-                target=_work, args=(self._block, event, patience), name=f"chainrule-{number}", daemon=True
+                target=_work, args=(self._block, event, patience, spread), name=f"chainrule-{number}", daemon=True
             )
             thread.start()
             self._events.append(event)
@@ -376,12 +383,37 @@ def _end(block: _Block, events: list[threading.Event]) -> None:
         event.set()
 
 
-def _work(block: _Block, event: threading.Event, patience: int) -> None:
-    """A worker's life: spin in native code, park here."""
+def _cores() -> set[int]:
+    """The cores this thread may run on; empty where the system does not say."""
+    return os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else set()
+
+
+@functools.cache
+def _core_function() -> Callable[[], int]:
+    try:
+        found: Callable[[], int] = ctypes.CDLL(None).sched_getcpu
+    except (OSError, AttributeError, TypeError):
+        return lambda: -1
+    return found
+
+
+def _core() -> int:
+    """The core this thread runs on now, or −1."""
+    return _core_function()()
+
+
+def _work(block: _Block, event: threading.Event, patience: int, spread: bool) -> None:
+    """A worker's life: spin in native code, park here.  ``spread``: there is a core for every thread."""
     native = _native()
     stop = block.field("stop")
+    allowed = _cores()
+    avoided = -1
     while not stop.value:
         event.clear()
+        if block.caller != avoided and spread and len(allowed) > 1:
+            avoided = block.caller
+            with contextlib.suppress(OSError):  # the cores may have been taken away meanwhile
+                os.sched_setaffinity(0, allowed - {avoided})
         if native.worker(block.address, patience):
             return
         event.wait()
