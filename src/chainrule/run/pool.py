@@ -5,16 +5,13 @@ out a parallel region with ``cr.parallel(pool, fn, ctx, chunks)``: it calls ``fn
 caller and on whichever workers are awake.  What a chunk computes depends on its number alone, so results do not depend
 on who runs it, nor on how many threads there are.
 
-Protocol (all counters in one block of memory, each on a cache line of its own):
-
-    epoch    even: no region is open; odd: one is.  Only the holder of ``lock`` changes it.
-    next     the next chunk to be taken, by atomic addition
-    inside   workers that look at the region
-
-A worker that sees an odd epoch adds itself to ``inside`` and looks at the epoch again; if it is still odd it may read
-the region, for the caller closes the epoch first and then waits for ``inside`` to become 0 (a store and a load on
-either side, sequentially consistent: Dekker's mutual exclusion).  So nobody waits for a worker that sleeps: those
-that do not come are not needed.  A region inside a region, or a second one from another thread, runs serially.
+Protocol.  One 64-bit word holds ``epoch`` (16 bits; odd: a region is open), ``inside`` (16 bits: workers that look at
+the region) and ``next`` (32 bits: the next chunk to be taken); the region's fn, ctx and number of chunks lie beside it
+on the same cache line, so that a spinning worker gets all it needs in one transfer.  A worker that sees an odd epoch
+adds 1 to ``inside`` and to ``next`` in one step, and what it finds tells whether the region is still open and which
+chunk is its own.  The caller closes the epoch and then waits for ``inside`` to become 0, before which it writes no other
+region.  So nobody waits for a worker that sleeps: those that do not come are not needed.  A region inside a region, or a
+second one from another thread, runs serially.
 
 After about half a millisecond without work a worker returns to Python and parks on an event.  Native code can't wake
 it; ``Pool.enter`` does, and is what the entry of a parallel program calls.  Workers flush denormals, as compiled code
@@ -41,10 +38,10 @@ from chainrule.compile import engine
 from chainrule.compile.target import Target, host
 
 _LINE = 64
-_FIELDS = ("epoch", "next", "inside", "awake", "lock", "stop", "fn", "ctx", "chunks", "yield")
-# fn, ctx and chunks are written together and read together: one line
-_OFFSETS = {name: _LINE * min(place, 6) + 8 * max(0, place - 6) for place, name in enumerate(_FIELDS)}
-_SIZE = _LINE * 7
+_OFFSETS = {"word": 0, "fn": 8, "ctx": 16, "chunks": 24, "lock": 64, "yield": 72, "awake": 128, "stop": 136}
+_SIZE = 3 * _LINE
+_EPOCH, _INSIDE = 1 << 48, 1 << 32
+_MOST_CHUNKS = 1 << 31  # leaves room for workers that take a number past the end
 
 _SPIN_SECONDS = 5e-4
 _MOST_THREADS = 1024
@@ -66,7 +63,8 @@ def parallel_text(target: Target) -> str:
     return f"""define internal void @cr.parallel(ptr %pool, ptr %fn, ptr %ctx, i64 %n) noinline nounwind {{
 entry:
   %none = icmp eq ptr %pool, null
-  %few = icmp ult i64 %n, 2
+  %few.0 = sub i64 %n, 2
+  %few = icmp ugt i64 %few.0, {_MOST_CHUNKS}
   %alone = or i1 %none, %few
   br i1 %alone, label %serial.check, label %helped
 helped:
@@ -78,34 +76,42 @@ acquire:
   {_place("lock")}
   %got = cmpxchg ptr %lock, i64 0, i64 1 acquire monotonic
   %mine = extractvalue {{ i64, i1 }} %got, 1
-  br i1 %mine, label %open, label %serial.check
-open:
-  {_place("epoch")}
-  {_place("next")}
-  {_place("inside")}
+  br i1 %mine, label %write, label %serial.check
+write:
+  {_place("word")}
   {_place("fn").replace("%fn =", "%fn.place =")}
   {_place("ctx").replace("%ctx =", "%ctx.place =")}
   {_place("chunks")}
   store ptr %fn, ptr %fn.place
   store ptr %ctx, ptr %ctx.place
   store atomic i64 %n, ptr %chunks monotonic, align 8
-  store atomic i64 0, ptr %next monotonic, align 8
-  %opened = atomicrmw add ptr %epoch, i64 1 seq_cst
-  br label %take
+  %before = load atomic i64, ptr %word monotonic, align 8
+  br label %open
+open:
+  ; epoch + 1, next 0; a worker on its way out may still be inside
+  %seen = phi i64 [ %before, %write ], [ %seen.now, %open ]
+  %kept = and i64 %seen, {-_INSIDE}
+  %opened = add i64 %kept, {_EPOCH}
+  %swap = cmpxchg ptr %word, i64 %seen, i64 %opened acq_rel monotonic
+  %seen.now = extractvalue {{ i64, i1 }} %swap, 0
+  %ok = extractvalue {{ i64, i1 }} %swap, 1
+  br i1 %ok, label %take, label %open
 take:
-  %chunk = atomicrmw add ptr %next, i64 1 monotonic
+  %claimed = atomicrmw add ptr %word, i64 1 monotonic
+  %chunk = and i64 %claimed, {_INSIDE - 1}
   %more = icmp ult i64 %chunk, %n
   br i1 %more, label %work, label %close
 work:
   call void %fn(ptr %ctx, i64 %chunk)
   br label %take
 close:
-  %closed = atomicrmw add ptr %epoch, i64 1 seq_cst
+  %closed = atomicrmw add ptr %word, i64 {_EPOCH} acq_rel
   br label %wait
 wait:
   %tries = phi i64 [ 0, %close ], [ %tries.next, %again ], [ 0, %yielded ], [ 0, %no.yield ]
-  %busy = load atomic i64, ptr %inside seq_cst, align 8
-  %done = icmp eq i64 %busy, 0
+  %now = load atomic i64, ptr %word acquire, align 8
+  %inside = and i64 %now, {_EPOCH - _INSIDE}
+  %done = icmp eq i64 %inside, 0
   br i1 %done, label %release, label %hold
 hold:
   {pause}
@@ -149,9 +155,7 @@ def _module_text(target: Target) -> str:
 define i64 @worker(ptr %pool, i64 %patience) nounwind {{
 entry:
   {enter}
-  {_place("epoch")}
-  {_place("next")}
-  {_place("inside")}
+  {_place("word")}
   {_place("awake")}
   {_place("stop")}
   {_place("fn")}
@@ -160,51 +164,45 @@ entry:
   %up = atomicrmw add ptr %awake, i64 1 seq_cst
   br label %watch
 watch:
-  %left = phi i64 [ %patience, %entry ], [ %left.next, %idle ], [ %patience, %leave ], [ %left.next, %calm ]
-  %e = load atomic i64, ptr %epoch acquire, align 8
-  %odd = and i64 %e, 1
-  %open = icmp ne i64 %odd, 0
-  %left.next = sub i64 %left, 1
-  br i1 %open, label %look, label %idle
-idle:
+  %left = phi i64 [ %patience, %entry ], [ %left.next, %calm ], [ %patience, %leave ]
+  %seen = load atomic i64, ptr %word acquire, align 8
+  %total.0 = load atomic i64, ptr %chunks monotonic, align 8
+  %epoch = and i64 %seen, {_EPOCH}
+  %open = icmp ne i64 %epoch, 0
+  ; do not disturb a region whose chunks are all taken
+  %taken = and i64 %seen, {_INSIDE - 1}
+  %some = icmp ult i64 %taken, %total.0
+  %join = and i1 %open, %some
+  br i1 %join, label %in, label %calm
+calm:
   {pause}
+  %left.next = sub i64 %left, 1
   %ended = load atomic i64, ptr %stop monotonic, align 8
   %stopped = icmp ne i64 %ended, 0
   %tired = icmp eq i64 %left.next, 0
   %over = or i1 %stopped, %tired
   br i1 %over, label %park, label %watch
-look:
-  ; do not disturb a region whose chunks are all taken
-  %taken = load atomic i64, ptr %next monotonic, align 8
-  %total.0 = load atomic i64, ptr %chunks monotonic, align 8
-  %some = icmp ult i64 %taken, %total.0
-  %patient = icmp sgt i64 %left.next, 1
-  %wait = xor i1 %some, true
-  %stay = and i1 %wait, %patient
-  br i1 %stay, label %calm, label %in
-calm:
-  {pause}
-  br label %watch
 in:
-  %was = atomicrmw add ptr %inside, i64 1 seq_cst
-  %e.now = load atomic i64, ptr %epoch seq_cst, align 8
-  %odd.now = and i64 %e.now, 1
-  %still = icmp ne i64 %odd.now, 0
+  %was = atomicrmw add ptr %word, i64 {_INSIDE + 1} acq_rel
+  %epoch.now = and i64 %was, {_EPOCH}
+  %still = icmp ne i64 %epoch.now, 0
   br i1 %still, label %read, label %leave
 read:
   %f = load ptr, ptr %fn
   %c = load ptr, ptr %ctx
   %n = load atomic i64, ptr %chunks monotonic, align 8
-  br label %take
-take:
-  %chunk = atomicrmw add ptr %next, i64 1 monotonic
+  br label %check
+check:
+  %claimed = phi i64 [ %was, %read ], [ %claimed.next, %work ]
+  %chunk = and i64 %claimed, {_INSIDE - 1}
   %more = icmp ult i64 %chunk, %n
   br i1 %more, label %work, label %leave
 work:
   call void %f(ptr %c, i64 %chunk)
-  br label %take
+  %claimed.next = atomicrmw add ptr %word, i64 1 monotonic
+  br label %check
 leave:
-  %out = atomicrmw sub ptr %inside, i64 1 release
+  %out = atomicrmw sub ptr %word, i64 {_INSIDE} acq_rel
   br label %watch
 park:
   %down = atomicrmw sub ptr %awake, i64 1 seq_cst
