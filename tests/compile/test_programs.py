@@ -121,6 +121,21 @@ def test_functions_and_gradients(name: str, dtype: Any) -> None:
         same(cr.trace(gradient)(x), [x], 1e-4 if dtype is np.float32 else 1e-9)
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (3,), (4,), (7,), (5, 10)])
+def test_random_numbers_are_the_evaluators(shape: tuple[int, ...]) -> None:
+    key = cr.random.key(5)
+    for draw in (cr.random.bits, cr.random.uniform, cr.random.normal):
+        graph = cr.trace(lambda key, draw=draw: draw(cr.random.split(key)[1], shape))(key)
+        same(graph, [key])
+    assert "call" not in kernels(cr.trace(lambda key: cr.random.bits(key, shape))(key))
+
+
+def test_shifts_by_the_width_and_more() -> None:
+    a, b = np.array([1, -5, 7, 1 << 40]), np.array([0, 3, 64, 70])
+    for f in (np.left_shift, np.right_shift):
+        same(cr.trace(f)(a, b), [a, b])
+
+
 def test_strided_outputs_and_repeated_ones() -> None:
     x = np.arange(6.0).reshape(2, 3)
     program = compile_graph(cr.trace(lambda x: (x, x.T, x.T, 2 * x, (2 * x)[1:], 1.5))(x))

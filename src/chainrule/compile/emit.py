@@ -108,6 +108,21 @@ def truth(code: Code, dtype: DType, value: str) -> str:
     return code.new(f"icmp ne {llvm_type(dtype)} {value}, 0")
 
 
+def _shift(left: bool) -> Emitter:
+    def emit(code: Code, dtype: DType, args: tuple[str, ...]) -> str:
+        t, width = llvm_type(dtype), 8 * dtype.itemsize
+        # NumPy defines shifting by the width or more: everything is shifted out.
+        small = code.new(f"icmp ult {t} {args[1]}, {width}")
+        most = code.new(f"select i1 {small}, {t} {args[1]}, {t} {width - 1}")
+        op = "shl" if left else "ashr" if dtype.kind == "i" else "lshr"
+        shifted = code.new(f"{op} {t} {args[0]}, {most}")
+        if op == "ashr":
+            return shifted  # by width - 1: all sign bits, as it should be
+        return code.new(f"select i1 {small}, {t} {shifted}, {t} 0")
+
+    return emit
+
+
 def _negate(code: Code, dtype: DType, args: tuple[str, ...]) -> str:
     t = llvm_type(dtype)
     return code.new(f"fneg {t} {args[0]}" if dtype.kind == "f" else f"sub {t} 0, {args[0]}")
@@ -211,6 +226,7 @@ EMITTERS: dict[str, tuple[Emitter, frozenset[str]]] = {
     "logical_not": (lambda code, dtype, args: code.new(f"xor i1 {truth(code, dtype, args[0])}, true"), _ANY),
     "bitwise_and": (_bits("and"), _INTEGER | {"bool"}), "bitwise_or": (_bits("or"), _INTEGER | {"bool"}),
     "bitwise_xor": (_bits("xor"), _INTEGER | {"bool"}),
+    "left_shift": (_shift(True), _INTEGER), "right_shift": (_shift(False), _INTEGER),
     "invert": (lambda code, dtype, args: code.new(
         f"xor {llvm_type(dtype)} {args[0]}, {'true' if dtype.kind == 'b' else '-1'}"), _INTEGER | {"bool"}),
     "isnan": (_class("nan"), _ANY), "isinf": (_class("inf"), _ANY), "isfinite": (_class("finite"), _ANY),
@@ -271,5 +287,7 @@ def has_emitter(graph: Graph, index: int) -> bool:
         return all(s.dtype.kind in "iu" and s.dtype.itemsize == 8 for s in specs[1 if name == "gather" else 2 :])
     if name in ("unindex", "update", "concatenate"):
         return True
+    if name == "random_bits":
+        return len(specs[0].shape) == 1
     row = EMITTERS.get(name)
     return row is not None and all(isinstance(s, Spec) and s.dtype.name in row[1] for s in specs)

@@ -1,5 +1,6 @@
 """Kernels that move numbers: reading and writing at computed places, writing a part, joining arrays.
 
+``random_bits`` makes its numbers from a key, and belongs here for its shape: computed places, nothing to fuse with.
 ``gather`` loads its indices and reads where they point; ``scatter`` and ``scatter_add`` copy their array and then write
 or add, in order, in one thread; ``unindex``, ``update`` and ``concatenate`` copy into strided parts.  An index out of
 range raises in the evaluator; here it is clamped into the array, so that no memory is ever read or written outside.
@@ -15,7 +16,10 @@ import numpy as np
 from chainrule.base.arrays import BOOL, INT, Shape
 from chainrule.compile.fuse import Fused, literal, strides_over
 from chainrule.compile.loops import Compute, Kernel, Load, Loop, Place, Store, merge
-from chainrule.compile.views import View, _indexed, c_strides, elements
+from chainrule.compile.views import View, c_strides, elements, indexed
+from chainrule.ops import philox
+
+UINT, WIDE = np.dtype(np.uint32), np.dtype(np.uint64)
 
 
 def lower_move(fused: Fused, number: int) -> Kernel:
@@ -95,7 +99,7 @@ class _Move:
 
     def part(self, key: tuple[Any, ...]) -> View:
         shape = self.line.spec.shape
-        return _indexed(View(self.index, 0, c_strides(shape)), shape, key)
+        return indexed(View(self.index, 0, c_strides(shape)), shape, key)
 
     # Ops
 
@@ -193,6 +197,55 @@ class _Move:
         for statement in writes:
             _carried(statement)
         return self.whole(x) + writes
+
+
+    def random_bits(self) -> list[Any]:
+        """Philox4x32-10 (Salmon et al., 2011): ten rounds per block of four words; see ``chainrule.ops.philox``."""
+        size = elements(self.line.spec.shape)
+        view = self.view(self.line.args[0])
+        keys = [self.fresh(), self.fresh()]
+        top: list[Any] = []
+        wide = []
+        for word, name in enumerate(keys):
+            top.append(Load(name, view.root, Place(view.offset + word * view.strides[0], ()), UINT))
+            wide.append(self.compute("cast", (name,), top, UINT, WIDE))
+        if size >= 4:
+            loop = Loop(self.fresh("i"), size // 4, [], True)
+            self._block(loop.var, wide, 4, Place(0, ((loop.var, 4),)), loop.body)
+            top.append(loop)
+        if size % 4:
+            rest = Loop(self.fresh("i"), 1, [])  # one block, for what is left of the last four words
+            number = self.compute("add", (rest.var, (size // 4,)), rest.body, WIDE, WIDE)
+            self._block(number, wide, size % 4, Place(size - size % 4, ()), rest.body)
+            top.append(rest)
+        return top
+
+    def compute(self, op: str, args: tuple[Any, ...], body: list[Any], dtype: Any, result: Any) -> str:
+        name = self.fresh()
+        body.append(Compute(name, op, args, dtype, result))
+        return name
+
+    def _block(self, number: str, keys: Sequence[str], count: int, place: Place, body: list[Any]) -> None:
+        def make(op: str, a: Any, b: Any) -> str:
+            return self.compute(op, (a, b), body, WIDE, WIDE)
+
+        low = make("bitwise_and", number, (philox.MASK,))
+        high = make("right_shift", number, (32,))
+        counter: list[Any] = [low, high, (0,), (self.attrs["stream"],)]
+        k0, k1 = keys
+        for _ in range(philox.ROUNDS):
+            p0, p1 = make("mul", counter[0], (philox.M0,)), make("mul", counter[2], (philox.M1,))
+            counter = [
+                make("bitwise_xor", make("bitwise_xor", make("right_shift", p1, (32,)), counter[1]), k0),
+                make("bitwise_and", p1, (philox.MASK,)),
+                make("bitwise_xor", make("bitwise_xor", make("right_shift", p0, (32,)), counter[3]), k1),
+                make("bitwise_and", p0, (philox.MASK,)),
+            ]
+            k0 = make("bitwise_and", make("add", k0, (philox.W0,)), (philox.MASK,))
+            k1 = make("bitwise_and", make("add", k1, (philox.W1,)), (philox.MASK,))
+        for word in range(count):
+            value = self.compute("cast", (counter[word],), body, WIDE, UINT)
+            body.append(Store(self.index, place._replace(offset=place.offset + word), value, UINT))
 
 
 def _carried(statement: Any) -> None:

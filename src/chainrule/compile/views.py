@@ -96,10 +96,11 @@ def view_of(line: Line, source: View, shape: Shape) -> View | None:
     if name == "reshape":
         strides_new = reshaped(shape, source.strides, tuple(attrs["shape"]))
         return None if strides_new is None else source._replace(strides=strides_new)
-    return _indexed(source, shape, attrs["key"])
+    return indexed(source, shape, attrs["key"])
 
 
-def _indexed(source: View, shape: Shape, key: tuple[Any, ...]) -> View:
+def indexed(source: View, shape: Shape, key: tuple[Any, ...]) -> View:
+    """The view that a basic key makes."""
     offset = source.offset
     strides: list[int] = []
     axis = 0

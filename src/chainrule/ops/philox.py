@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-_M0 = np.uint64(0xD2511F53)
-_M1 = np.uint64(0xCD9E8D57)
-_W0 = np.uint64(0x9E3779B9)
-_W1 = np.uint64(0xBB67AE85)
-_MASK = np.uint64(0xFFFFFFFF)
+M0 = np.uint64(0xD2511F53)
+M1 = np.uint64(0xCD9E8D57)
+W0 = np.uint64(0x9E3779B9)
+W1 = np.uint64(0xBB67AE85)
+MASK = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
-_ROUNDS = 10
+ROUNDS = 10
 _BLOCKS_AT_ONCE = 8192  # six arrays of 64 KiB: the rounds stay in the second-level cache
 
 
@@ -44,11 +44,11 @@ def _rounds(counter: tuple[Any, Any, Any, Any], key: tuple[Any, Any]) -> tuple[A
     """Ten rounds on uint64 arrays that hold 32-bit values, so that a product needs no cast."""
     c0, c1, c2, c3 = counter
     k0, k1 = key
-    for _ in range(_ROUNDS):
-        p0 = _M0 * c0
-        p1 = _M1 * c2
-        c0, c1, c2, c3 = (p1 >> _HALF) ^ c1 ^ k0, p1 & _MASK, (p0 >> _HALF) ^ c3 ^ k1, p0 & _MASK
-        k0, k1 = (k0 + _W0) & _MASK, (k1 + _W1) & _MASK
+    for _ in range(ROUNDS):
+        p0 = M0 * c0
+        p1 = M1 * c2
+        c0, c1, c2, c3 = (p1 >> _HALF) ^ c1 ^ k0, p1 & MASK, (p0 >> _HALF) ^ c3 ^ k1, p0 & MASK
+        k0, k1 = (k0 + W0) & MASK, (k1 + W1) & MASK
     return c0, c1, c2, c3
 
 
@@ -71,7 +71,7 @@ def random_bits(key: Any, *, shape: tuple[int, ...], stream: int = 0) -> np.ndar
     for start in range(0, blocks, _BLOCKS_AT_ONCE):
         stop = min(start + _BLOCKS_AT_ONCE, blocks)
         index = np.arange(start, stop, dtype=np.uint64)
-        words = _rounds((index & _MASK, index >> _HALF, zero, last), (k0, k1))
+        words = _rounds((index & MASK, index >> _HALF, zero, last), (k0, k1))
         for position, word in enumerate(words):
             out[..., start:stop, position] = word
     return out.reshape(*batch, blocks * 4)[..., :size].reshape((*batch, *shape))
