@@ -1,6 +1,7 @@
 """Timing: medians of alternating calls, and a description of the machine they were taken on.
 
-Does not do: pinning cores or clocks; numbers of a busy machine are numbers of a busy machine.
+On a machine that also does other things, ``BENCH_CLOCK=cpu OPENBLAS_NUM_THREADS=1 python -m bench`` counts the seconds
+of this process and not those on the wall: waiting for a core is nobody's time.  Does not do: pinning cores.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ import platform
 import statistics
 import sys
 from collections.abc import Callable, Mapping
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
 
 Call = Callable[[], object]
+
+CLOCK = process_time if os.environ.get("BENCH_CLOCK") == "cpu" else perf_counter
+"""What is timed with: the wall's clock, or this process's."""
 
 
 def medians(calls: Mapping[str, Call], seconds: float, least: int = 3, most: int = 1000) -> dict[str, float]:
@@ -33,9 +37,9 @@ def medians(calls: Mapping[str, Call], seconds: float, least: int = 3, most: int
     try:
         while (spent < seconds or len(next(iter(taken.values()))) < least) and len(next(iter(taken.values()))) < most:
             for name, call in calls.items():
-                start = perf_counter()
+                start = CLOCK()
                 call()
-                duration = perf_counter() - start
+                duration = CLOCK() - start
                 taken[name].append(duration)
                 spent += duration
             if spent / len(next(iter(taken.values()))) > 1e-3:  # a collection costs more than a short round
@@ -55,6 +59,7 @@ def environment() -> dict[str, Any]:
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "blas": _blas(),
+        "clock": "cpu" if CLOCK is process_time else "wall",
     }
 
 

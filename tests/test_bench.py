@@ -42,7 +42,7 @@ def test_engine_writes_every_row_with_its_numbers(tmp_path: Path, capsys: pytest
         assert row["jit_cost"] == pytest.approx(row["jit_s"] / row["evaluate_s"])
         assert row["workload"] in printed
     assert result["growth"] > 0
-    assert set(result["environment"]) == {"python", "numpy", "platform", "processor", "cores", "blas"}
+    assert set(result["environment"]) == {"python", "numpy", "platform", "processor", "cores", "blas", "clock"}
 
 
 def test_without_autograd_only_our_columns_are_there(
