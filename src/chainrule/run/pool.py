@@ -9,9 +9,9 @@ Protocol.  One 64-bit word holds ``epoch`` (16 bits; odd: a region is open), ``i
 the region) and ``next`` (32 bits: the next chunk to be taken); the region's fn, ctx and number of chunks lie beside it
 on the same cache line, so that a spinning worker gets all it needs in one transfer.  A worker that sees an odd epoch
 adds 1 to ``inside`` and to ``next`` in one step, and what it finds tells whether the region is still open and which
-chunk is its own.  The caller closes the epoch and then waits for ``inside`` to become 0, before which it writes no other
-region.  So nobody waits for a worker that sleeps: those that do not come are not needed.  A region inside a region, or a
-second one from another thread, runs serially.
+chunk is its own.  The caller closes the epoch and then waits for ``inside`` to become 0, before which it writes no
+other region.  So nobody waits for a worker that sleeps: those that do not come are not needed.  A region in a region,
+or a second one from another thread, runs serially.
 
 After about half a millisecond without work a worker returns to Python and parks on an event.  Native code can't wake
 it; ``Pool.enter`` does, and is what the entry of a parallel program calls.  Workers flush denormals, as compiled code
