@@ -479,3 +479,9 @@ ROWS: dict[str, Row] = {
 @pytest.mark.parametrize("name", ROWS)
 def test_bad_input(name: str) -> None:
     check(ROWS[name])
+
+
+def test_masked_arrays_that_a_function_uses() -> None:
+    masked = np.ma.masked_array([1.0, 2.0, 3.0], [False, True, False])
+    with pytest.raises(TypeError, match="an array the function uses: a masked array is not a plain array"):
+        cr.grad(lambda x: np.sum(np.add(x, masked)))(np.ones(3))

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.base.arrays import Spec, spec_of
-from chainrule.base.errors import ChainruleError, LeakedSymbolError, TraceError
+from chainrule.base.errors import ChainruleError, DtypeError, LeakedSymbolError, TraceError
 from chainrule.graph.graph import Constant, Graph, Line, Source, live_lines
 from chainrule.graph.source import user_source
 from chainrule.ops.expr import CATALOGUE, Expr
@@ -235,6 +235,7 @@ class Builder:
 
     def capture_array(self, value: Any) -> int:
         """The input that stands for a concrete array met on the way."""
+        refuse_masked(value, "an array the function uses")
         array = native(value)
         key = ("array", id(value))
         index = self.table.get(key)
@@ -397,6 +398,19 @@ def located(error: ChainruleError, name: str, source: Source | None) -> Chainrul
         where=source,
         fix=error.fix,
     )
+
+
+def refuse_masked(value: Any, what: str) -> None:
+    """Raise DtypeError for a masked array or a matrix: as plain arrays they would mean something else."""
+    if isinstance(value, (np.ma.MaskedArray, np.matrix)):
+        masked = isinstance(value, np.ma.MaskedArray)
+        raise DtypeError(
+            f"{what}: a {'masked array' if masked else 'np.matrix'} is not a plain array",
+            expected="a numpy.ndarray",
+            got=type(value).__name__,
+            where=user_source(),
+            fix="pass x.data and the mask apart, and choose with np.where" if masked else "pass np.asarray(x)",
+        )
 
 
 def native(value: Any) -> Any:

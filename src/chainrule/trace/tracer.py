@@ -13,8 +13,8 @@ import numpy as np
 
 from chainrule.base import trees
 from chainrule.base.arrays import Spec, spec_of
-from chainrule.base.errors import ChainruleError, DtypeError, TraceError
-from chainrule.graph.builder import ACTIVE, Builder, native
+from chainrule.base.errors import ChainruleError, TraceError
+from chainrule.graph.builder import ACTIVE, Builder, native, refuse_masked
 from chainrule.graph.evaluate import run_plan
 from chainrule.graph.graph import Graph
 from chainrule.graph.source import user_source
@@ -46,15 +46,7 @@ def array_leaf(value: Any, what: str, fix: str | None = None) -> Any:
     """
     if isinstance(value, Symbol):
         return value
-    if isinstance(value, (np.ma.MaskedArray, np.matrix)):
-        masked = isinstance(value, np.ma.MaskedArray)
-        raise DtypeError(
-            f"{what}: a {'masked array' if masked else 'np.matrix'} is not a plain array",
-            expected="a numpy.ndarray",
-            got=type(value).__name__,
-            where=user_source(),
-            fix="pass x.data and the mask apart, and choose with np.where" if masked else "pass np.asarray(x)",
-        )
+    refuse_masked(value, what)
     try:
         spec_of(value)
     except ChainruleError as error:
