@@ -18,8 +18,18 @@ from chainrule.compile import engine
 from chainrule.compile.hooks import Block, Hooks, Sums
 from chainrule.compile.products import ProductKernel, product
 from chainrule.compile.target import Target, host, neon
-from chainrule.compile.tiles import Matrix, Product, column_panels, deal, merged, plan, row_tiles
-from chainrule.compile.writer import Vectors, Writer, add, at, loop, multiply
+from chainrule.compile.tiles import (
+    Matrix,
+    Product,
+    column_panels,
+    column_start,
+    deal,
+    merged,
+    plan,
+    row_start,
+    row_tiles,
+)
+from chainrule.compile.writer import Lines, Vectors, Writer, add, at, loop, multiply
 
 SIZES = (1, 2, 3, 7, 16, 17, 31, 32, 33, 64, 100, 129)
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -323,6 +333,7 @@ def test_prologues_compute_the_operands(m: int, n: int, k: int, ta: bool, tb: bo
     rng = np.random.default_rng(0)
     a, b, c = make(rng, (m, k), F64, ta), make(rng, (k, n), F64, tb), np.empty((m, n))
     x, y = make(rng, (m, k), F64, ta), make(rng, (k, n), F64, tb)
+    lengths: list[set[int]] = [set(), set()]  # of k, of A's and B's blocks
 
     def build(entry: list[str]) -> Hooks:
         def fill(array: np.ndarray, slots: tuple[int, int]) -> Callable[[Writer, Block], None]:
@@ -330,6 +341,8 @@ def test_prologues_compute_the_operands(m: int, n: int, k: int, ta: bool, tb: bo
             bases = slots
 
             def write(out: Writer, block: Block) -> None:
+                lengths[slots[0]].add((block.columns, block.rows)[slots[0]])
+
                 def times(row: str, column: str, pointer: str) -> None:
                     p, q = (_element(out, f"%q{s}", row, column, strides) for s in bases)
                     out.put(f"store double {out.new(f'fmul double {p}, {q}')}, ptr {pointer}")
@@ -343,7 +356,10 @@ def test_prologues_compute_the_operands(m: int, n: int, k: int, ta: bool, tb: bo
             entry.append(f"  %q{slot} = load ptr, ptr %r{slot}")
         return Hooks(prologue_a=fill(a, (0, 3)), prologue_b=fill(b, (1, 4)))
 
-    _hooked(spec_of(a, b, c), [a, b, c, x, y], build)
+    kernel = _hooked(spec_of(a, b, c), [a, b, c, x, y], build)
+    assert kernel.plan is not None
+    depth = kernel.plan.depth
+    assert lengths[0] == lengths[1] == {depth, k % depth or depth}
     np.testing.assert_allclose(c, (a * x) @ (b * y), rtol=1e-10, atol=1e-10)
 
 
@@ -459,6 +475,18 @@ def test_parts_cover_everything_once(total: int, most: int) -> None:
         number, at_column = number + p.count, at_column + p.count * p.width * 16
         assert p.columns == p.width * 16 or p.count == 1
     assert sum(p.count * p.columns for p in column_panels(total, 16, most)) == total
+
+
+@pytest.mark.parametrize("total", [1, 13, 14, 15, 33, 50])
+@pytest.mark.parametrize("most", [1, 3, 14])
+def test_tiles_begin_where_their_number_says(total: int, most: int) -> None:
+    out = Lines()
+    rows, panels = row_tiles(total, most), column_panels(16 * total - 3, 16, most)
+    starts = [r.start + i * r.height for r in rows for i in range(r.count)]
+    assert [row_start(out, rows, str(i)) for i in range(len(starts))] == [str(x) for x in starts]
+    starts = [p.start + i * p.width * 16 for p in panels for i in range(p.count)]
+    assert [column_start(out, panels, 16, str(i)) for i in range(len(starts))] == [str(x) for x in starts]
+    assert out.lines == []
 
 
 @pytest.mark.parametrize(("m", "n", "k"), [(10**4, 5 * 10**4, 4096), (3, 10**5, 64), (10**5, 3, 2 * 10**4),

@@ -14,7 +14,7 @@ from chainrule.base.arrays import Spec
 from chainrule.base.errors import GraphError, ShapeError
 from chainrule.graph.builder import Builder
 from chainrule.graph.evaluate import check_same, evaluate, nbytes, peak_bytes, plan
-from chainrule.graph.graph import Graph, last_uses, live_lines, users
+from chainrule.graph.graph import Graph, last_uses, live_lines
 from chainrule.ops import CATALOGUE
 from chainrule.ops.record import INTEGER_VALUED, Custom
 
@@ -43,9 +43,8 @@ def diamond() -> Graph:
 # ------------------------------------------------------------------------------------------------------------- liveness
 
 
-def test_users_and_last_uses() -> None:
+def test_last_uses() -> None:
     graph = diamond()
-    assert users(graph) == [[1, 2], [3, 4], [3], [4], []]
     assert last_uses(graph) == [2, 4, 3, 4, 5]
 
 

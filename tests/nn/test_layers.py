@@ -10,6 +10,7 @@ import pytest
 from chainrule import nn, random
 from chainrule.base import trees
 from chainrule.base.errors import OptionError, ShapeError
+from chainrule.nn.layers import layer_of, layers_of
 
 RNG = np.random.default_rng
 
@@ -165,10 +166,27 @@ def test_models_print_in_a_few_words_and_compare_by_identity():
     assert model != trees.map(np.copy, model)
 
 
+@pytest.mark.parametrize(
+    ("path", "layer"),
+    [
+        ("layers[0].weight", "layers[0]"), ("layers[0]", "layers[0]"), ("['w1']", "['w1']"), ("weight", "weight"),
+        ("['first']['w']", "['first']"), ("encoder.blocks[3].norm.scale", "encoder.blocks[3].norm"), ("", "parameters"),
+    ],
+)  # fmt: skip
+def test_layers_of_paths(path: str, layer: str) -> None:
+    assert layer_of(path) == layer
+
+
+def test_leaves_of_layers():
+    model = nn.Sequential([nn.Linear.init(2, 3, rng=RNG(0)), "relu", nn.Linear.init(3, 1, rng=RNG(0))])
+    assert layers_of(model) == {"layers[0]": [0, 1], "layers[2]": [2, 3]}
+
+
 def test_names_of_bare_arrays():
     assert nn.layer_names({"w": np.zeros(2), "b": np.zeros(1)}) == ["['b']", "['w']"]
     assert nn.layer_names({"first": {"w": np.zeros(2), "b": np.zeros(1)}}) == ["['first']"]
     assert nn.layer_names([np.zeros(2), np.zeros(1)]) == ["[0]", "[1]"]
+    assert nn.layer_names(np.zeros(3)) == ["parameters"]
     assert nn.parameter_count(np.zeros((3, 4))) == 12
 
 

@@ -17,7 +17,7 @@ from chainrule.base import trees
 from chainrule.base.errors import DataError, OptionError, TrainingError
 from chainrule.data import Dataset, permutation
 from chainrule.train import EarlyStopping, EpochEnd, StepEnd, fit
-from chainrule.train.step import layer_of, layers_of, takes_key
+from chainrule.train.step import takes_key
 
 
 def plain(model: Any, x: Any, y: Any) -> Any:
@@ -210,23 +210,6 @@ def test_losses_of_both_signatures() -> None:
         takes_key(lambda x, y: 0)
     with pytest.raises(OptionError, match="signature that fit can't call"):
         takes_key(lambda model, x, y, key, more: 0)
-
-
-@pytest.mark.parametrize(
-    ("path", "layer"),
-    [
-        ("layers[0].weight", "layers[0]"), ("layers[0]", "layers[0]"), ("['w1']", "['w1']"), ("weight", "weight"),
-        ("['first']['w']", "['first']"), ("encoder.blocks[3].norm.scale", "encoder.blocks[3].norm"), ("", "parameters"),
-    ],
-)  # fmt: skip
-def test_layers_of_paths(path: str, layer: str) -> None:
-    assert layer_of(path) == layer
-
-
-def test_layers_of_models_agree_with_nn() -> None:
-    assert list(layers_of(network())) == nn.layer_names(network())
-    assert list(layers_of({"w1": np.zeros(1), "b1": np.zeros(1)})) == ["['b1']", "['w1']"]
-    assert list(layers_of(np.zeros(3))) == ["parameters"]
 
 
 @dataclasses.dataclass(frozen=True)

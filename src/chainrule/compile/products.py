@@ -24,7 +24,7 @@ from chainrule.compile.hooks import Block, Fill, Hooks, Sums
 from chainrule.compile.packing import pack_panel, pack_rows, skewed
 from chainrule.compile.sums import Strided, broadcast_sums, dot_sums
 from chainrule.compile.target import Target
-from chainrule.compile.tiles import Matrix, Panels, Plan, Product, Rows, merged, plan
+from chainrule.compile.tiles import Matrix, Panels, Plan, Product, Rows, column_start, merged, plan, row_start
 from chainrule.compile.writer import (
     Lines,
     Vectors,
@@ -246,8 +246,8 @@ class _Code:
         self.a_here = self._base(self.spec.a, self.a, batch)
         self.b_here = self._base(self.spec.b, self.b, batch)
         self.c_here = self._base(self.spec.c, self.c, batch) if self.spec.c is not None else ""
-        self.first_row = self._row_start(tiles[0])
-        self.first_column = self._column_start(strips[0])
+        self.first_row = row_start(out, cut.rows, tiles[0])
+        self.first_column = column_start(out, cut.panels, 1 if self.dot else cut.lanes, strips[0])
         self.tiles, self.strips = tiles, strips
         if self.blocks == 1:
             self._block("0", str(self.spec.k))
@@ -255,24 +255,6 @@ class _Code:
         with self._loop("0", str(self.spec.k), cut.depth) as k0:
             left = subtract(out, str(self.spec.k), k0)
             self._block(k0, least(out, left, cut.depth))
-
-    def _row_start(self, tile: str) -> str:
-        """The row at which a tile begins."""
-        out, rows = self.out, self.cut.rows
-        start = multiply(out, tile, rows[0].height)
-        if len(rows) == 1:
-            return start
-        return subtract(out, start, most(out, subtract(out, tile, rows[1].first), 0))  # the later are one row lower
-
-    def _column_start(self, strip: str) -> str:
-        """The column at which a panel begins."""
-        out, panels = self.out, self.cut.panels
-        lanes = 1 if self.dot else self.cut.lanes
-        start = multiply(out, strip, panels[0].width * lanes)
-        narrow = next((p.first for p in panels if p.width < panels[0].width), None)
-        if narrow is None:
-            return start
-        return subtract(out, start, multiply(out, most(out, subtract(out, strip, narrow), 0), lanes))
 
     # Blocks of k
 

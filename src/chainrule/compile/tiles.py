@@ -20,6 +20,7 @@ from typing import Literal, NamedTuple
 from chainrule.base.arrays import DType
 from chainrule.base.errors import DtypeError, ShapeError
 from chainrule.compile.target import Target
+from chainrule.compile.writer import Writer, most, multiply, subtract
 
 _MOST_WIDTH = 8  # vectors in a panel
 _LATENCY = 8  # independent sums that keep the multipliers busy: 4 cycles, two units
@@ -166,25 +167,25 @@ class Plan:
                 f"{'×'.join(map(str, self.grid))} chunks{packs}")  # fmt: skip
 
 
-def deal(total: int, most: int) -> tuple[int, int, int]:
-    """``total`` in the fewest parts of at most ``most``: (parts, the larger size, how many are of it)."""
-    parts = -(-total // most)
+def deal(total: int, limit: int) -> tuple[int, int, int]:
+    """``total`` in the fewest parts of at most ``limit``: (parts, the larger size, how many are of it)."""
+    parts = -(-total // limit)
     size = -(-total // parts)
     return parts, size, total - parts * (size - 1)
 
 
-def row_tiles(m: int, most: int) -> tuple[Rows, ...]:
-    """The m rows in tiles of at most ``most`` rows whose heights differ by at most one."""
-    parts, height, many = deal(m, most)
+def row_tiles(m: int, limit: int) -> tuple[Rows, ...]:
+    """The m rows in tiles of at most ``limit`` rows whose heights differ by at most one."""
+    parts, height, many = deal(m, limit)
     found = [Rows(0, many, height, 0)]
     if many < parts:
         found.append(Rows(many, parts - many, height - 1, many * height))
     return tuple(found)
 
 
-def column_panels(n: int, lanes: int, most: int) -> tuple[Panels, ...]:
-    """The n columns in panels of at most ``most`` vectors whose widths differ by at most one."""
-    parts, width, many = deal(-(-n // lanes), most)
+def column_panels(n: int, lanes: int, limit: int) -> tuple[Panels, ...]:
+    """The n columns in panels of at most ``limit`` vectors whose widths differ by at most one."""
+    parts, width, many = deal(-(-n // lanes), limit)
     found = [Panels(0, many, width, 0, width * lanes)]
     if many < parts:
         found.append(Panels(many, parts - many, width - 1, many * width * lanes, (width - 1) * lanes))
@@ -196,6 +197,23 @@ def column_panels(n: int, lanes: int, most: int) -> tuple[Panels, ...]:
             found.append(replace(last, count=last.count - 1))
         found.append(Panels(parts - 1, 1, last.width, last.start + (last.count - 1) * full, full - missing))
     return tuple(found)
+
+
+def row_start(out: Writer, rows: tuple[Rows, ...], tile: str) -> str:
+    """The row at which a tile begins, by its number."""
+    start = multiply(out, tile, rows[0].height)
+    if len(rows) == 1:
+        return start
+    return subtract(out, start, most(out, subtract(out, tile, rows[1].first), 0))  # the later are one row lower
+
+
+def column_start(out: Writer, panels: tuple[Panels, ...], lanes: int, strip: str) -> str:
+    """The column at which a panel begins, by its number."""
+    start = multiply(out, strip, panels[0].width * lanes)
+    narrow = next((p.first for p in panels if p.width < panels[0].width), None)
+    if narrow is None:
+        return start
+    return subtract(out, start, multiply(out, most(out, subtract(out, strip, narrow), 0), lanes))
 
 
 def merged(product: Product) -> Product:
@@ -327,8 +345,8 @@ def _blocks(product: Product, target: Target, grid: tuple[int, int, int], rows: 
         depth = min(depth, max(16, room // (taken * size)))
     depth = -(-k // -(-k // depth))  # even blocks
     if depth < k:
-        most = max(1, _PARTIAL // (taken * size * height))
-        over_rows = max(over_rows, -(-tiles // most))
+        fit = max(1, _PARTIAL // (taken * size * height))
+        over_rows = max(over_rows, -(-tiles // fit))
     return (over_batch, over_rows, over_columns), depth
 
 
@@ -384,10 +402,10 @@ def _stream_plan(product: Product, target: Target, lanes: int, whole_rows: bool)
 def _dot_plan(product: Product, target: Target, lanes: int, whole_rows: bool) -> Plan:
     """Vectors along k: a tile of rows × columns sums, as square as the registers allow."""
     best: tuple[float, int, int] | None = None
-    most = target.vector_registers - 4
+    limit = target.vector_registers - 4
     for height in range(1, 9):
         for width in range(1, 9):
-            if height * width + min(height, width) + 1 > most:
+            if height * width + min(height, width) + 1 > limit:
                 continue
             tiles = -(-product.m // height) * -(-product.n // width)
             steps = -(-product.k // lanes)

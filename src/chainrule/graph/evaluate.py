@@ -76,7 +76,7 @@ def check_inputs(graph: Graph, arrays: Sequence[Any]) -> None:
     for position, (array, spec) in enumerate(zip(arrays, graph.input_specs, strict=True)):
         found = Spec(np.shape(array), array.dtype if hasattr(array, "dtype") else np.asarray(array).dtype)
         if found != spec:
-            name = graph.names[position] if graph.names and graph.names[position] else f"input {position}"
+            name = graph.input_name(position) or f"input {position}"
             raise ShapeError(f"{name} is not what the graph was traced for", expected=spec, got=found)
 
 

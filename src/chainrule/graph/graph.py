@@ -104,6 +104,10 @@ class Graph:
         """The types of the outputs."""
         return tuple(self.lines[i].spec for i in self.outputs)
 
+    def input_name(self, position: int) -> str:
+        """The name of an input; empty where it has none."""
+        return self.names[position] if self.names else ""
+
     def __str__(self) -> str:
         from chainrule.graph.text import to_text
 
@@ -117,15 +121,6 @@ class Graph:
         from chainrule.graph.evaluate import evaluate
 
         return evaluate(self, arrays)
-
-
-def users(graph: Graph) -> list[list[int]]:
-    """For each line, the lines that use it, in order."""
-    found: list[list[int]] = [[] for _ in graph.lines]
-    for index, line in enumerate(graph.lines):
-        for arg in line.args:
-            found[arg].append(index)
-    return found
 
 
 def live_lines(lines: Any, outputs: Any) -> list[bool]:

@@ -271,18 +271,27 @@ def parameter_count(model: Any) -> int:
     return sum(int(np.prod(np.shape(leaf))) for leaf in trees.leaves(model))
 
 
+def layer_of(path: str) -> str:
+    """The layer of a parameter's path: ``layers[0].weight`` → ``layers[0]``; a path of one step is its own layer."""
+    within = _FIELD.match(path)
+    return within.group(1) if within else path or "parameters"
+
+
+def layers_of(model: Any) -> dict[str, list[int]]:
+    """The indices of the leaves of each layer of ``model``, layers in the order of the tree."""
+    layers: dict[str, list[int]] = {}
+    for index, path in enumerate(trees.paths(model)):
+        layers.setdefault(layer_of(path), []).append(index)
+    return layers
+
+
 def layer_names(model: Any) -> list[str]:
     """The paths of the parts that hold arrays themselves, in order: ``["layers[0]", "layers[1]"]`` for an MLP.
 
-    An array that stands in no layer (a bare tree of arrays) is its own layer, under its path.
+    An array that stands in no layer (a bare tree of arrays) is its own layer, under its path; a model that is one array
+    is the layer "parameters".
     """
-    names: list[str] = []
-    for path in trees.paths(model):
-        within = _FIELD.match(path)
-        owner = within.group(1) if within else path
-        if owner not in names:
-            names.append(owner)
-    return names
+    return list(layers_of(model))
 
 
 def describe(layer: Any) -> str:

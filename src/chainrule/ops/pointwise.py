@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from chainrule.base.arrays import BOOL, Spec, broadcast, resolve
+from chainrule.base.arrays import BOOL, Spec, broadcast, complex_dtype, real_dtype, resolve
 from chainrule.ops.expr import Expr
 from chainrule.ops.record import (
     INTEGER_VALUED,
@@ -421,11 +421,11 @@ cast: Cast = Cast(
 
 
 def _part_rule(x: Spec) -> Spec:
-    return Spec(x.shape, np.dtype("f4") if x.dtype.itemsize == 8 else np.dtype("f8"))
+    return Spec(x.shape, real_dtype(x.dtype))
 
 
 def _complex_rule(x: Spec, y: Spec) -> Spec:
-    return Spec(broadcast(x.shape, y.shape), np.dtype("c8") if x.dtype.itemsize == 4 else np.dtype("c16"))
+    return Spec(broadcast(x.shape, y.shape), complex_dtype(x.dtype))
 
 
 real: Linear = Linear(

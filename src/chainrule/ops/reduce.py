@@ -27,6 +27,11 @@ def _shifted(attrs: dict[str, Any]) -> dict[str, Any]:
     return {**attrs, "axes": tuple(a + 1 for a in attrs["axes"])}
 
 
+def _behind(name: str) -> Any:
+    """The batching rule of the reduction ``name``: the same one, behind the batch axis."""
+    return lambda args, batched, size, attrs: record.op(name)(*args, **_shifted(attrs))
+
+
 def keep_axes(x: Expr, shape: tuple[int, ...], axes: Axes) -> Expr:
     """A reduced array with its reduced axes back, of size 1."""
     return reshape(x, reduced_shape(shape, axes, True))
@@ -45,12 +50,12 @@ def _sum_transpose(ct: Expr, position: int, args: Sequence[Expr], axes: Axes, ke
     return record.broadcast_to(ct if keepdims else keep_axes(ct, shape, axes), shape)
 
 
-total: Linear = Linear(
+total = Linear(
     "sum",
     lambda x, axes, keepdims: np.add.reduce(x, axis=axes, keepdims=keepdims),
     transpose=_sum_transpose,
     shape_rule=_sum_rule,
-    batching=lambda args, batched, size, attrs: total(*args, **_shifted(attrs)),
+    batching=_behind("sum"),
     latex=r"\sum #0",
     sentence="adds up",
 )
@@ -83,16 +88,13 @@ def _extreme_jvp(tangents: Sequence[Any], out: Expr, args: Sequence[Expr], axes:
 
 
 def _extreme(name: str, ufunc: Any, latex: str, sentence: str) -> Custom:
-    def batching(args: Sequence[Expr], batched: Sequence[bool], size: int, attrs: Any) -> Any:
-        return record.op(name)(*args, **_shifted(attrs))
-
     return Custom(
         name,
         lambda x, axes, keepdims: ufunc.reduce(x, axis=axes, keepdims=keepdims),
         shape_rule=_extreme_rule,
         vjp=_extreme_vjp,
         jvp=_extreme_jvp,
-        batching=batching,
+        batching=_behind(name),
         latex=latex,
         sentence=sentence,
     )
@@ -115,7 +117,7 @@ cumsum: Linear = Linear(
     _cumsum,
     transpose=lambda ct, position, args, axis, reverse: cumsum(ct, axis=axis, reverse=not reverse),
     shape_rule=lambda x, axis, reverse: Spec(x.shape, np.add.reduce(np.empty(0, x.dtype)).dtype),
-    batching=lambda args, batched, size, attrs: cumsum(*args, **_shifted(attrs)),
+    batching=_behind("cumsum"),
     latex=r"\operatorname{cumsum} #0",
     sentence="adds up from the start to each place",
 )
@@ -123,17 +125,14 @@ cumsum: Linear = Linear(
 # ------------------------------------------------------------------------------------------- no derivative: positions
 
 
-def _position(name: str, run: Any, spec: Any, latex: str, sentence: str) -> Custom:
-    def batching(args: Sequence[Expr], batched: Sequence[bool], size: int, **attrs: Any) -> Any:
-        return record.op(name)(*args, **_shifted(attrs))
-
+def _position(name: str, run: Any, shape_rule: Any, latex: str, sentence: str) -> Custom:
     return Custom(
         name,
         run,
-        shape_rule=spec,
+        shape_rule=shape_rule,
         vjp=INTEGER_VALUED,
         jvp=INTEGER_VALUED,
-        batching=lambda args, batched, size, attrs: batching(args, batched, size, **attrs),
+        batching=_behind(name),
         latex=latex,
         sentence=sentence,
     )

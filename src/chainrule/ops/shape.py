@@ -122,14 +122,12 @@ concatenate: Linear = Linear(
     sentence="joins arrays along an axis",
 )
 
-# ------------------------------------------------------------------------------------------------------ take diagonal
+# ----------------------------------------------------------------------------------------------------------- matrices
 
 
 def identity_like(x: Expr) -> Expr:
     """The identity matrix of the size of the last axis of ``x``, as a line."""
-    n = x.shape[-1]
-    rows = x.builder.constant(np.eye(n, dtype=x.dtype))
-    result: Expr = rows
+    result: Expr = x.builder.constant(np.eye(x.shape[-1], dtype=x.dtype))
     return result
 
 

@@ -15,9 +15,8 @@ from chainrule.base.errors import ShapeError, choose
 from chainrule.graph.source import user_source
 from chainrule.ops import pointwise as p
 from chainrule.trace.joining import cut
-from chainrule.trace.shaping import promoted, together
+from chainrule.trace.shaping import floating, promoted, together
 from chainrule.trace.sorting import searchsorted
-from chainrule.trace.statistics import floating
 from chainrule.trace.symbol import Symbol, as_symbol, read_only
 from chainrule.trace.table import implements
 

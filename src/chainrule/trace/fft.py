@@ -17,7 +17,7 @@ from chainrule.base.errors import ShapeError, choose
 from chainrule.graph.source import user_source
 from chainrule.ops import fft as ops
 from chainrule.ops import index, pointwise
-from chainrule.trace.linalg import floating
+from chainrule.trace.shaping import floating
 from chainrule.trace.symbol import as_symbol
 from chainrule.trace.table import implements
 

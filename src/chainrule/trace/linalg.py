@@ -19,15 +19,9 @@ from chainrule.base.errors import ShapeError, choose
 from chainrule.graph.source import user_source
 from chainrule.ops import factor, pointwise, record
 from chainrule.ops import linalg as ops
-from chainrule.trace.shaping import together
+from chainrule.trace.shaping import floating, together
 from chainrule.trace.symbol import as_symbol
 from chainrule.trace.table import implements, refuse
-
-
-def floating(a: Any) -> Any:
-    """``a`` as a Symbol of float or complex dtype; integers and bools become float64, as in NumPy."""
-    x = as_symbol(a)
-    return x if x.dtype.kind in "fc" else pointwise.cast(x, dtype=np.dtype(np.float64))
 
 
 def _conjugate_transpose(x: Any) -> Any:

@@ -330,6 +330,12 @@ def array(object: Any, dtype: Any = None, *, like: Any = None, copy: Any = True,
 # ------------------------------------------------------------------------------------------------------------ joining
 
 
+def floating(a: Any) -> Any:
+    """``a`` as a Symbol of a float or complex dtype; integers and bools become float64."""
+    x = as_symbol(a)
+    return x if x.dtype.kind in "fc" else pointwise.cast(x, dtype=np.dtype(np.float64))
+
+
 def together(arrays: Sequence[Any], dtype: Any = None) -> list[Any]:
     """Arrays as Symbols of one dtype."""
     symbols = [as_symbol(a) for a in arrays]

@@ -11,21 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.base.arrays import normalize_axes, normalize_axis, real_dtype
+from chainrule.base.arrays import INT, normalize_axes, normalize_axis, real_dtype
 from chainrule.base.errors import ShapeError, TraceError
 from chainrule.graph.source import user_source
 from chainrule.ops import pointwise as p
 from chainrule.ops.expr import Expr
+from chainrule.ops.structure import stop_gradient
 from chainrule.trace.reductions import keeps, numbers
-from chainrule.trace.shaping import together
+from chainrule.trace.shaping import floating, together
 from chainrule.trace.symbol import Symbol, as_symbol
 from chainrule.trace.table import implements, refuse
-
-
-def floating(a: Any) -> Any:
-    """``a`` as a Symbol of a float or complex dtype; integers and bools become float64."""
-    x = as_symbol(a)
-    return x if x.dtype.kind in "fc" else p.cast(x, dtype=np.dtype(float))
 
 
 @implements(np.average)
@@ -85,14 +80,15 @@ def _mixture(ordered: Any, position: Any, axis: int, dtype: Any) -> Any:
 
     The share of each neighbour is computed in ``dtype``.
     """
-    low = np.floor(position)
-    part = position - low
-    low = np.astype(low, np.dtype(np.int64))
+    low = np.astype(np.floor(position), INT)
     high = np.minimum(low + 1, ordered.shape[axis] - 1)
-    below, above = np.take(ordered, low, axis), np.take(ordered, high, axis)
-    part = as_symbol(part)
-    part = np.astype(part, dtype)
-    return below + p.where(p.equal(part, 0), 0.0, (above - below) * part)
+    return _between(np.take(ordered, low, axis), np.take(ordered, high, axis), position, dtype)
+
+
+def _between(below: Any, above: Any, position: Any, dtype: Any) -> Any:
+    """The neighbours' mixture; a neighbour without a share does not matter, even where it is infinite."""
+    share = np.astype(as_symbol(position - np.floor(position)), dtype)
+    return below + p.where(p.equal(share, 0), 0.0, (above - below) * share)
 
 
 @implements(np.quantile)
@@ -134,13 +130,16 @@ def _arranged(made: Any, q: Any, flat: Any, shape: Any, keepdims: Any) -> Any:
     return np.reshape(front, (*q.shape, *(shape if keeps(keepdims) else flat.shape[:-1])))
 
 
+def _hundredths(q: Any) -> Any:
+    return q / 100 if isinstance(q, Expr) else np.true_divide(q, 100)
+
+
 @implements(np.percentile)
 def percentile(
     a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, method: str = "linear",
     keepdims: Any = False, *, weights: Any = None,
 ) -> Any:  # fmt: skip
-    share = q / 100 if isinstance(q, Expr) else np.true_divide(q, 100)
-    return quantile(a, share, axis, method=method, keepdims=keepdims, weights=weights)
+    return quantile(a, _hundredths(q), axis, method=method, keepdims=keepdims, weights=weights)
 
 
 @implements(np.median)
@@ -158,8 +157,10 @@ def nanquantile(
     a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, method: str = "linear",
     keepdims: Any = False, *, weights: Any = None,
 ) -> Any:  # fmt: skip
-    if weights is not None or method != "linear":
-        raise refuse("np.nanquantile", "method", method, "use method='linear' without weights")
+    if weights is not None:
+        raise refuse("np.nanquantile", "weights", "an array", "repeat elements instead, or use np.average")
+    if method != "linear":
+        raise refuse("np.nanquantile", "method", method, "use method='linear'")
     x = floating(a)
     flat, shape = _joined_axes(x, axis)
     filled, kept = numbers(flat, True, np.inf)
@@ -168,12 +169,10 @@ def nanquantile(
     dtype = _share_dtype(x, q, method)
     q = q if isinstance(q, Expr) else np.asarray(q)
     position = np.ravel(q) * np.maximum(many - 1, 0)
-    low = np.astype(np.floor(position), np.dtype(np.int64))
+    low = np.astype(np.floor(position), INT)
     high = np.minimum(low + 1, np.maximum(many - 1, 0))
     below, above = np.take_along_axis(ordered, low, -1), np.take_along_axis(ordered, high, -1)
-    part = position - np.floor(position)
-    part = np.astype(part, dtype)
-    made = below + p.where(p.equal(part, 0), 0.0, (above - below) * part)
+    made = _between(below, above, position, dtype)
     made = p.where(p.equal(many, 0), np.nan, made)
     return _arranged(made, q, flat, shape, keepdims)
 
@@ -183,8 +182,7 @@ def nanpercentile(
     a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, method: str = "linear",
     keepdims: Any = False, *, weights: Any = None,
 ) -> Any:  # fmt: skip
-    share = q / 100 if isinstance(q, Expr) else np.true_divide(q, 100)
-    return nanquantile(a, share, axis, method=method, keepdims=keepdims, weights=weights)
+    return nanquantile(a, _hundredths(q), axis, method=method, keepdims=keepdims, weights=weights)
 
 
 @implements(np.nanmedian)
@@ -252,10 +250,7 @@ def corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -
 
 def _within_one(made: Any) -> Any:
     """Rounding may leave the range of a correlation: clipped as in NumPy, with the derivative of what it was."""
-    outside = np.clip(np.abs(made), 1.0, None)
-    from chainrule.ops.structure import stop_gradient
-
-    return made / stop_gradient(outside)
+    return made / stop_gradient(np.clip(np.abs(made), 1.0, None))
 
 
 # ----------------------------------------------------------------------------------------------------------- counting

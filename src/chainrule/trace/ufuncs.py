@@ -240,7 +240,7 @@ def sign(x: Any) -> Any:
     return p.where(p.equal(length, 0), 0.0, x / p.where(p.equal(length, 0), 1.0, length))
 
 
-def floating(x: Any) -> Any:
+def inexact(x: Any) -> Any:
     """``x`` in the dtype NumPy's float-only functions compute in: float64 for all but the smallest integers."""
     if isinstance(x, (int, float, complex)) and not isinstance(x, bool):
         return float(x) if isinstance(x, int) else x
@@ -273,7 +273,7 @@ def divmod_(x: Any, y: Any) -> Any:
 
 def modf(x: Any) -> Any:
     """Fractional and integral part, both with the sign of ``x``."""
-    x = floating(x)
+    x = inexact(x)
     whole = p.trunc(x)
     return p.where(p.isinf(x), 0.0, x - whole), whole
 
@@ -292,7 +292,7 @@ def fmin(x: Any, y: Any) -> Any:
 
 def heaviside(x: Any, y: Any) -> Any:
     """0 for negative ``x``, ``y`` at 0, 1 for positive, NaN for NaN."""
-    x, y = _pair(floating(x), floating(y))
+    x, y = _pair(inexact(x), inexact(y))
     step = p.where(p.less(x, 0), p.cast(0.0, dtype=x.dtype), p.where(p.equal(x, 0), y, p.cast(1.0, dtype=x.dtype)))
     return p.where(p.isnan(x), x, step)
 
@@ -316,13 +316,13 @@ def float_power(x: Any, y: Any) -> Any:
 
 def ldexp(x: Any, exponent: Any) -> Any:
     """``x`` times 2 to the power of ``exponent``."""
-    x, exponent = floating(as_symbol(x)), as_symbol(exponent)
+    x, exponent = inexact(as_symbol(x)), as_symbol(exponent)
     return x * p.exp2(p.cast(exponent, dtype=x.dtype))
 
 
 def frexp(x: Any) -> Any:
     """Mantissa, of size 0.5 up to 1, and the exponent of 2."""
-    x = floating(as_symbol(x))
+    x = inexact(as_symbol(x))
     power = integers.exponent(x)
     half = p.cast(power, dtype=x.dtype) * -0.5  # in two steps, so that neither under- nor overflows
     first = p.floor(half)
@@ -343,7 +343,7 @@ def _scaled(factor: float) -> Callable[[Any], Any]:
 for _ufunc, _op in _DIRECT:
     register(_ufunc, _op)
 for _ufunc, _composition in (
-    (np.absolute, absolute), (np.fabs, lambda x: absolute(floating(x))), (np.sign, sign), (np.fmod, fmod),
+    (np.absolute, absolute), (np.fabs, lambda x: absolute(inexact(x))), (np.sign, sign), (np.fmod, fmod),
     (np.divmod, divmod_), (np.modf, modf), (np.fmax, fmax), (np.fmin, fmin), (np.heaviside, heaviside),
     (np.conjugate, conjugate),
     (np.positive, lambda x: x + 0 if x.dtype.kind == "b" else as_symbol(x).copy()),

@@ -25,6 +25,7 @@ from chainrule import random
 from chainrule.base import trees
 from chainrule.base.errors import CheckpointError, OptionError, TrainingError
 from chainrule.data import permutation
+from chainrule.nn.layers import layers_of
 from chainrule.optim import Optimizer, adam
 from chainrule.train.checkpoint import Checkpoint, CheckpointFolder, content_hash
 from chainrule.train.history import EpochRecord, History
@@ -38,7 +39,6 @@ from chainrule.train.step import (
     check_finite,
     evaluate,
     four_arguments,
-    layers_of,
     make_evaluation,
     make_step,
     takes_key,

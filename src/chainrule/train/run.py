@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from chainrule import data, nn
 from chainrule.base import trees
 from chainrule.base.errors import OptionError, TrainingError
+from chainrule.nn.layers import layers_of
 from chainrule.train.checkpoint import save as save_checkpoint
 from chainrule.train.config import RunConfig
 from chainrule.train.files import cannot_write, check_writable, make_folder, remove_leftovers, write_atomic
@@ -35,7 +36,7 @@ from chainrule.train.fit import FitResult, fit
 from chainrule.train.history import History
 from chainrule.train.options import Callback, EarlyStopping, EpochEnd
 from chainrule.train.report import Evaluation, Mistake, Report, render
-from chainrule.train.step import evaluate, four_arguments, layers_of
+from chainrule.train.step import evaluate, four_arguments
 
 Array = NDArray[Any]
 Json = dict[str, Any]

@@ -10,7 +10,6 @@ Does not do: accumulating gradients over several batches; loss scaling.
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from chainrule.api import jit, value_and_grad
 from chainrule.base import trees
 from chainrule.base.errors import OptionError, TrainingError
+from chainrule.nn.layers import layers_of
 from chainrule.optim import Optimizer, apply_updates
 
 Array = NDArray[Any]
@@ -29,22 +29,6 @@ Metric = Callable[[Array, Array], Any]
 
 # Rows per call when a model is evaluated: large enough that calls cost little, small enough for the caches.
 EVALUATION_ROWS = 1024
-
-_LAST_ATTRIBUTE = re.compile(r"^(.+?)(?:\.\w+|\['[^']*'\])$")
-
-
-def layer_of(path: str) -> str:
-    """The layer of a parameter path: ``layers[0].weight`` → ``layers[0]``; a path of one part is its own layer."""
-    found = _LAST_ATTRIBUTE.match(path)
-    return found.group(1) if found else path or "parameters"
-
-
-def layers_of(model: trees.Tree) -> dict[str, list[int]]:
-    """The indices of the leaves of each layer of ``model``, layers in the order of the tree."""
-    layers: dict[str, list[int]] = {}
-    for index, path in enumerate(trees.paths(model)):
-        layers.setdefault(layer_of(path), []).append(index)
-    return layers
 
 
 def takes_key(loss: Loss) -> bool:

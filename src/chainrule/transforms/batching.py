@@ -27,7 +27,7 @@ def vmap_graph(graph: Graph, batched: tuple[bool, ...], size: int, outputs_batch
     builder = Builder()
     for position, (spec, has) in enumerate(zip(graph.input_specs, batched, strict=True)):
         shape = (size, *spec.shape) if has else spec.shape
-        builder.input(Spec(shape, spec.dtype), graph.names[position] if graph.names else "")
+        builder.input(Spec(shape, spec.dtype), graph.input_name(position))
     new: list[list[int]] = [[i] for i in range(graph.inputs)]
     homes = list(range(graph.inputs))  # the batched op itself, among the lines its batching rule writes
     has_axis = list(batched)

@@ -17,7 +17,7 @@ from chainrule.graph.evaluate import run_plan
 from chainrule.graph.graph import Graph
 from chainrule.ops.expr import Expr
 from chainrule.ops.pointwise import where
-from chainrule.ops.record import Attrs, Custom, broadcast_to, reshape, zeros_like
+from chainrule.ops.record import Attrs, Custom, batch_all, reshape, zeros_like
 from chainrule.transforms.batching import vmap_graph
 from chainrule.transforms.forward import jvp_graph
 from chainrule.transforms.reverse import select_outputs, vjp_graph
@@ -179,7 +179,7 @@ custom_rule: CustomRule = CustomRule(
     vjp=_custom_vjp,
     jvp=_no_forward_mode,
     batching=lambda args, batched, size, attrs: custom_rule(
-        *[a if b else broadcast_to(a, (size, *a.shape)) for a, b in zip(args, batched, strict=True)],
+        *batch_all(args, batched, size),
         **{name: vmap_graph(g, (True,) * g.inputs, size, None) for name, g in attrs.items()},
     ),
     latex=r"\operatorname{custom}(#0)",

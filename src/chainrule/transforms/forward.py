@@ -28,7 +28,7 @@ def jvp_graph(graph: Graph, wrt: tuple[int, ...]) -> Graph:
     """
     builder = Builder()
     for position, spec in enumerate(graph.input_specs):
-        builder.input(spec, graph.names[position] if graph.names else "")
+        builder.input(spec, graph.input_name(position))
     tangents: dict[int, Any] = {}
     for i in wrt:
         tangents[i] = builder.input(graph.lines[i].spec, f"tangent of input {i}")

@@ -11,7 +11,7 @@ that are walked over.  The body takes (consts, carries, one slice of each input)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -53,6 +53,32 @@ def _scan_rule(*specs: Spec, body: Graph, consts: int, carries: int, length: int
     return (*out[:carries], *(Spec((length, *s.shape), s.dtype) for s in out[carries:]))
 
 
+def _settled(
+    step: Callable[[tuple[bool, ...]], Sequence[bool]], consts: int, carries: int, start: Sequence[bool]
+) -> tuple[bool, ...]:
+    """Marks of body inputs; a carry that any step marks is marked from the start.
+
+    ``step`` takes the marks of the inputs to those of the outputs, of which the carries come first.
+    """
+    marks = tuple(start)
+    while True:
+        out = step(marks)
+        grown = tuple([m or (consts <= i < consts + carries and out[i - consts]) for i, m in enumerate(marks)])
+        if grown == marks:
+            return marks
+        marks = grown
+
+
+def _moving(body: Graph, consts: int, carries: int, start: Sequence[bool]) -> tuple[bool, ...]:
+    """Which body inputs carry a derivative, the carries that any step gives one included."""
+
+    def step(marks: tuple[bool, ...]) -> list[bool]:
+        reached = depends_on(body, tuple(i for i, m in enumerate(marks) if m))
+        return [reached[i] for i in body.outputs]
+
+    return _settled(step, consts, carries, start)
+
+
 class _Backward(NamedTuple):
     """How one step of a scan is differentiated: which body inputs and outputs take part, and the step cut in two."""
 
@@ -66,15 +92,10 @@ class _Backward(NamedTuple):
 
 @lru_cache(maxsize=256)
 def _plan_backward(body: Graph, consts: int, carries: int, wanted: tuple[bool, ...]) -> _Backward:
-    floats = float_positions(body.input_specs)
-    active = {i for i in floats if wanted[i]}
-    while True:  # a carry that any step makes active is active from the start
-        reached = depends_on(body, tuple(sorted(active)))
-        grown = active | {consts + c for c in range(carries) if reached[body.outputs[c]]}
-        if grown == active:
-            break
-        active = grown
-    wrt = tuple(sorted(active))
+    floats = set(float_positions(body.input_specs))
+    active = _moving(body, consts, carries, [want and i in floats for i, want in enumerate(wanted)])
+    wrt = tuple(i for i, a in enumerate(active) if a)
+    reached = depends_on(body, wrt)
     seeds = tuple(i for i, out in enumerate(body.outputs) if reached[out])
     parts = split_vjp(body, wrt, seeds, tuple(range(consts)))
     residuals = parts.forward.outputs[parts.outputs :]
@@ -154,18 +175,6 @@ def _scan_vjp(
     return full_list
 
 
-def _moving(body: Graph, consts: int, carries: int, start: Sequence[bool]) -> list[bool]:
-    """Which body inputs have a tangent, carries made active by any step included."""
-    moving = list(start)
-    while True:
-        reached = depends_on(body, tuple(i for i, m in enumerate(moving) if m))
-        grown = [m or (consts <= i < consts + carries and reached[body.outputs[i - consts]])
-                 for i, m in enumerate(moving)]  # fmt: skip
-        if grown == moving:
-            return moving
-        moving = grown
-
-
 def _scan_jvp(
     tangents: Sequence[Any], args: Sequence[Expr], body: Graph, consts: int, carries: int, length: int, reverse: bool
 ) -> tuple[Any, Any]:
@@ -212,13 +221,8 @@ def _scan_jvp(
 
 
 def _batched_carries(body: Graph, consts: int, carries: int, start: Sequence[bool]) -> tuple[bool, ...]:
-    flags = list(start)
-    while True:
-        out = batched_outputs(body, tuple(flags))
-        grown = [f or (consts <= i < consts + carries and out[i - consts]) for i, f in enumerate(flags)]
-        if grown == flags:
-            return tuple(flags)
-        flags = grown
+    """Which body inputs have the batch axis, the carries that any step gives it included."""
+    return _settled(lambda flags: batched_outputs(body, flags), consts, carries, start)
 
 
 def _scan_batch(args: Sequence[Expr], batched: Sequence[bool], size: int, attrs: Attrs) -> Any:

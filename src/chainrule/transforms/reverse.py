@@ -46,7 +46,7 @@ def vjp_graph(graph: Graph, wrt: tuple[int, ...], seeds: tuple[int, ...]) -> Gra
     """
     builder = Builder()
     for position, spec in enumerate(graph.input_specs):
-        builder.input(spec, graph.names[position] if graph.names else "")
+        builder.input(spec, graph.input_name(position))
     cotangents_in = {
         s: builder.input(graph.lines[graph.outputs[s]].spec, f"cotangent of output {s}") for s in seeds
     }
@@ -171,7 +171,7 @@ def split(whole: Graph, early_inputs: int, early_outputs: int, invariant: tuple[
     ]  # fmt: skip
 
     early = Builder()
-    mapping = {i: early.input(whole.lines[i].spec, _name(whole, i)).index for i in range(early_inputs)}
+    mapping = {i: early.input(whole.lines[i].spec, whole.input_name(i)).index for i in range(early_inputs)}
     for index in range(whole.inputs, len(whole.lines)):
         if not late[index]:
             mapping[index] = _copy(early, whole.lines[index], mapping)
@@ -180,16 +180,12 @@ def split(whole: Graph, early_inputs: int, early_outputs: int, invariant: tuple[
     rest = Builder()
     mapping = {i: rest.input(whole.lines[i].spec).index for i in kept}
     for i in range(early_inputs, whole.inputs):
-        mapping[i] = rest.input(whole.lines[i].spec, _name(whole, i)).index
+        mapping[i] = rest.input(whole.lines[i].spec, whole.input_name(i)).index
     for index in range(whole.inputs, len(whole.lines)):
         if copied[index] and index not in mapping:
             mapping[index] = _copy(rest, whole.lines[index], mapping)
     backward, _ = rest.finish([Expr(rest, mapping[i]) for i in late_outputs])
     return Split(forward, backward, early_outputs, len(kept))
-
-
-def _name(graph: Graph, index: int) -> str:
-    return graph.names[index] if graph.names else ""
 
 
 def _made_again(graph: Graph, invariant: tuple[int, ...]) -> list[bool]:
@@ -212,6 +208,6 @@ def _copy(builder: Builder, line: Line, mapping: dict[int, int]) -> int:
 def select_outputs(graph: Graph, positions: Sequence[int]) -> Graph:
     """The graph of some of the outputs; all inputs stay."""
     builder = Builder()
-    args = [builder.input(spec, _name(graph, i)) for i, spec in enumerate(graph.input_specs)]
+    args = [builder.input(spec, graph.input_name(i)) for i, spec in enumerate(graph.input_specs)]
     outputs = builder.inline_lines(graph, args)
     return builder.finish([Expr(builder, outputs[p]) for p in positions])[0]
