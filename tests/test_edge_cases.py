@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-import time
 from typing import Any
 
 import numpy as np
@@ -198,9 +197,7 @@ def test_a_chain_of_100_000_lines(unchecked_graphs: None) -> None:
             x = x * 0.99999 + 1e-5
         return x
 
-    start = time.perf_counter()
     value, gradient = cr.value_and_grad(chain)(3.0)
-    assert time.perf_counter() - start < 60  # linear, with room for a slow machine
     np.testing.assert_allclose(gradient, 0.99999 ** (n // 2), rtol=1e-9)
     np.testing.assert_allclose(value, chain(3.0))
     tangent = cr.jvp(lambda x: chain(x, n // 5), (3.0,), (1.0,))[1]  # still far beyond any recursion limit

@@ -213,9 +213,3 @@ def test_check_same_names_the_first_line_that_differs() -> None:
     one = make(np.cos)
     with pytest.raises(GraphError, match="graphs differ in inputs, outputs or length"):
         check_same(one, Graph(one.lines, 1, (2, 0), one.names))
-
-
-def test_a_hundred_thousand_lines_evaluate(unchecked_graphs: None) -> None:
-    graph = chain(100_000, 1)
-    assert len(graph) == 100_001
-    np.testing.assert_allclose(graph(np.array([0.5]))[0], np.sqrt(3 / 100_000), rtol=1e-2)  # x ~ sqrt(3/n)
