@@ -2,7 +2,8 @@
 
 The peak is a loop of independent fused multiply-adds, measured in the same run.  On one thread, times are of that
 thread's processor, so that other work on the machine counts less; on all cores they are of the wall clock, and our
-chunks run in the thread pool.  The best of many alternating calls counts.
+chunks run in the thread pool.  The median of many alternating calls counts: on virtual machines a thread's clock may
+lose time that others took, so that the best can be better than the machine.
 Does not do: pinning; products whose operands are not in the caches yet.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from statistics import median
 from time import perf_counter, thread_time
 from typing import Any, NamedTuple
 
@@ -73,8 +75,8 @@ def peak(target: Target) -> float:
     function = _SIGNATURE(library.address("peak"))
     buffer = np.zeros(2 * lanes, np.float32)
     turns = 100_000
-    best = min(_once(lambda: function(buffer.ctypes.data, 0, turns), 1, thread_time) for _ in range(30))
-    return turns * n * 2 * lanes / best / 1e9
+    taken = median(_once(lambda: function(buffer.ctypes.data, 0, turns), 1, thread_time) for _ in range(50))
+    return turns * n * 2 * lanes / taken / 1e9
 
 
 _SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
@@ -167,15 +169,14 @@ def measure(case: Case, target: Target, pool: Pool, seconds: float, top: float) 
         calls["ours"]()
         np.testing.assert_allclose(c, a @ b, rtol=0, atol=1e-4 * case.k**0.5)
         repeats = max(1, int(4e6 / kernel.flops))
-        best = dict.fromkeys(calls, float("inf"))
+        taken: dict[str, list[float]] = {name: [] for name in calls}
         end = perf_counter() + seconds
         while True:
             for name, call in calls.items():
-                taken = _once(call, repeats, thread_time if alone else perf_counter)
-                best[name] = min(best[name], taken)
+                taken[name].append(_once(call, repeats, thread_time if alone else perf_counter))
             if perf_counter() > end:
                 break
-    rates = {name: kernel.flops / s / 1e9 for name, s in best.items()}
+    rates = {name: kernel.flops / median(times) / 1e9 for name, times in taken.items()}
     ours = rates.pop("ours")
     return {
         "product": str(case), "threads": pool.threads, "gflops": ours, "share_of_peak": ours / (top * pool.threads),
