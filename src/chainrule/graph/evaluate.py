@@ -7,7 +7,6 @@ NumPy's floating-point warnings are silent here: a derivative may be infinite on
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,11 +15,12 @@ from chainrule.base.arrays import Spec
 from chainrule.base.collector import without_collector
 from chainrule.base.errors import GraphError, ShapeError
 from chainrule.graph.graph import Graph, last_uses
+from chainrule.graph.memo import remembered
 
 Step = tuple[Any, tuple[int, ...], int, tuple[int, ...]]
 
 
-@lru_cache(maxsize=512)
+@remembered
 @without_collector
 def plan(graph: Graph) -> tuple[Step, ...]:
     """(function, argument lines, output line, lines to free) for every line that is not an input."""

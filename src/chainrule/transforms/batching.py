@@ -6,17 +6,16 @@ axis in front.  Nothing is looped over.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from chainrule.base.arrays import Spec
 from chainrule.base.collector import without_collector
 from chainrule.graph.builder import Builder, stamp
 from chainrule.graph.graph import Graph
+from chainrule.graph.memo import remembered
 from chainrule.ops.expr import Expr
 from chainrule.ops.record import broadcast_to
 
 
-@lru_cache(maxsize=256)
+@remembered
 @without_collector
 def vmap_graph(graph: Graph, batched: tuple[bool, ...], size: int, outputs_batched: tuple[bool, ...] | None) -> Graph:
     """``graph`` over a leading axis of ``size`` on the inputs marked in ``batched``.

@@ -6,19 +6,19 @@ A tangent that is not there is a zero known without looking.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 from chainrule.base.arrays import Spec, is_differentiable
 from chainrule.base.collector import without_collector
 from chainrule.graph.builder import Builder, restamped, stamp
 from chainrule.graph.graph import Graph
+from chainrule.graph.memo import remembered
 from chainrule.ops.expr import Expr
 from chainrule.ops.record import zeros_like
 from chainrule.transforms.reverse import depends_on
 
 
-@lru_cache(maxsize=256)
+@remembered
 @without_collector
 def jvp_graph(graph: Graph, wrt: tuple[int, ...]) -> Graph:
     """The graph that also carries tangents.

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +22,7 @@ from chainrule.base.errors import NotDifferentiableError
 from chainrule.graph.builder import Builder
 from chainrule.graph.evaluate import run_plan
 from chainrule.graph.graph import Graph
+from chainrule.graph.memo import remembered
 from chainrule.ops.expr import Expr
 from chainrule.ops.pointwise import where
 from chainrule.ops.record import Attrs, Custom, broadcast_to, full, move_axis, op, reshape, zeros_like
@@ -90,7 +90,7 @@ class _Backward(NamedTuple):
     stacked: tuple[int, ...]
 
 
-@lru_cache(maxsize=256)
+@remembered
 def _plan_backward(body: Graph, consts: int, carries: int, wanted: tuple[bool, ...]) -> _Backward:
     floats = set(float_positions(body.input_specs))
     active = _moving(body, consts, carries, [want and i in floats for i, want in enumerate(wanted)])

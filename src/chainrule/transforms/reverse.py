@@ -11,13 +11,13 @@ Does not choose what to recompute (see ``checkpoint``) and does not simplify wha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from chainrule.base.arrays import is_differentiable
 from chainrule.base.collector import without_collector
 from chainrule.graph.builder import Builder, restamped, stamp
 from chainrule.graph.graph import Graph, Line, live_lines
+from chainrule.graph.memo import remembered
 from chainrule.ops.expr import Expr
 from chainrule.ops.record import differentiable_output, zeros_like
 
@@ -36,7 +36,7 @@ def depends_on(graph: Graph, wrt: Sequence[int]) -> list[bool]:
     return active
 
 
-@lru_cache(maxsize=256)
+@remembered
 @without_collector
 def vjp_graph(graph: Graph, wrt: tuple[int, ...], seeds: tuple[int, ...]) -> Graph:
     """The graph that also runs backwards.
@@ -142,7 +142,7 @@ class Split(NamedTuple):
     residuals: int
 
 
-@lru_cache(maxsize=256)
+@remembered
 def split_vjp(
     graph: Graph, wrt: tuple[int, ...], seeds: tuple[int, ...], invariant: tuple[int, ...] = ()
 ) -> Split:

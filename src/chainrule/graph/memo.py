@@ -1,0 +1,49 @@
+"""Results of transforms, remembered by graph: bounded by the lines they hold, so that long graphs do not pile up.
+
+The same function called again with the same shapes traces to an equal graph, whose transform is then found here.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import update_wrapper
+from threading import Lock
+from typing import Concatenate, ParamSpec, TypeVar
+
+from chainrule.graph.graph import Graph
+
+P = ParamSpec("P")
+R = TypeVar("R")
+MOST_LINES = 500_000
+
+
+def remembered(
+    transform: Callable[Concatenate[Graph, P], R],
+) -> Callable[Concatenate[Graph, P], R]:
+    """``transform`` of a graph and other hashable arguments, computed once for equal ones.
+
+    The results used longest ago are forgotten once the graphs remembered have ``MOST_LINES`` lines between them; one
+    graph longer than that is remembered until the next.
+    """
+    known: OrderedDict[object, R] = OrderedDict()
+    lengths: dict[object, int] = {}
+    lock = Lock()
+
+    def look_up(graph: Graph, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        key = (graph, args, tuple(kwargs.items()))
+        with lock:
+            if key in known:
+                known.move_to_end(key)
+                return known[key]
+        result = transform(graph, *args, **kwargs)
+        with lock:
+            known[key] = result
+            lengths[key] = len(graph)
+            while len(known) > 1 and sum(lengths.values()) > MOST_LINES:
+                oldest, _ = known.popitem(last=False)
+                del lengths[oldest]
+        return result
+
+    update_wrapper(look_up, transform)
+    return look_up
