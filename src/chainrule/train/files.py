@@ -48,9 +48,14 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
+def is_leftover(entry: Path) -> bool:
+    """Whether ``entry`` is a temporary file that a killed process left."""
+    return entry.name.startswith(".") and entry.name.endswith(_TEMPORARY)
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files that killed processes left in ``folder``."""
-    for leftover in folder.glob(f".*{_TEMPORARY}"):
+    for leftover in filter(is_leftover, folder.iterdir()):
         with contextlib.suppress(OSError):
             leftover.unlink()
 

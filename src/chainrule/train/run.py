@@ -31,7 +31,14 @@ from chainrule.base.errors import OptionError, TrainingError
 from chainrule.nn.layers import layers_of
 from chainrule.train.checkpoint import save as save_checkpoint
 from chainrule.train.config import RunConfig
-from chainrule.train.files import cannot_write, check_writable, make_folder, remove_leftovers, write_atomic
+from chainrule.train.files import (
+    cannot_write,
+    check_writable,
+    is_leftover,
+    make_folder,
+    remove_leftovers,
+    write_atomic,
+)
 from chainrule.train.fit import FitResult, fit
 from chainrule.train.history import History
 from chainrule.train.options import Callback, EarlyStopping, EpochEnd
@@ -136,11 +143,6 @@ def check_new(folder: Path) -> None:
             got="a folder with files" if folder.is_dir() else "a file", where=folder,
             fix="add --resume to go on with the run in it, or choose another --out",
         )  # fmt: skip
-
-
-def is_leftover(entry: Path) -> bool:
-    """Whether ``entry`` is a temporary file that a killed process left."""
-    return entry.name.startswith(".") and entry.name.endswith(".tmp")
 
 
 def resume(

@@ -7,9 +7,9 @@ their graphs, so gradients reach what they close over.  With concrete arguments 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from functools import update_wrapper
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from chainrule.ops.expr import Expr
 from chainrule.trace.symbol import Symbol
 from chainrule.trace.tracer import Traced, array_leaf, embed, function_name, handed_over, leaf_spec, trace_leaves
 from chainrule.transforms import calls, loops
+from chainrule.transforms.arguments import wrap
 from chainrule.transforms.calls import float_positions
 
 Function = Callable[..., Any]
@@ -151,10 +152,12 @@ def _scan_length(walked: Sequence[Any], length: int | None) -> int:
             where=user_source(),
             fix="walk over arrays of one leading size; let the body close over the others",
         )
-    if not sizes and length is None:
+    if sizes:
+        (length,) = sizes
+    if length is None:
         raise ShapeError("scan: no inputs to walk over, and no length", expected="xs or length", got="neither",
                          where=user_source(), fix="pass length=…")  # fmt: skip
-    return int(next(iter(sizes)) if sizes else length)  # type: ignore[arg-type]
+    return int(length)
 
 
 def _constants_first(graph: Graph, captured: int) -> Graph:
@@ -232,22 +235,13 @@ def checkpoint(f: Function) -> Function:
 
     def checkpointed(*args: Any, **kwargs: Any) -> Any:
         flat, structure = _leaves(args, "checkpoint: an argument")
-        if not any(isinstance(x, Expr) for x in flat) and not _inside_trace():
+        if not any(isinstance(x, Expr) for x in flat) and ACTIVE.get() is None:
             return f(*args, **kwargs)
         traced = _traced(lambda *a: f(*a, **kwargs), flat, structure, values=True)
         results = calls.call(*flat, *traced.captured, graph=traced.graph)
         return _results(traced.structure, results, flat)
 
-    return _named(checkpointed, f)
-
-
-def _inside_trace() -> bool:
-    return ACTIVE.get() is not None
-
-
-def _named(wrapper: Function, f: Function) -> Function:
-    named: Function = update_wrapper(wrapper, f, updated=())
-    return named
+    return wrap(checkpointed, f)
 
 
 # --------------------------------------------------------------------------------------------------------- custom_vjp
@@ -271,14 +265,15 @@ class custom_vjp:
         self.nondiff_argnums = tuple(nondiff_argnums)
         self.forward: Function | None = None
         self.backward: Function | None = None
-        _named(self, f)
+        wrap(self, f)
 
     def defvjp(self, forward: Function, backward: Function) -> None:
         """Give the rule; see the class."""
         self.forward, self.backward = forward, backward
 
     def __call__(self, *args: Any) -> Any:
-        if self.forward is None or self.backward is None:
+        forward_rule, backward_rule = self.forward, self.backward
+        if forward_rule is None or backward_rule is None:
             raise TraceError(
                 f"custom_vjp function {function_name(self.f)} has no rule yet", expected="f.defvjp(forward, backward)",
                 got="no call of defvjp", where=user_source(), fix="call defvjp before the function",
@@ -296,53 +291,60 @@ class custom_vjp:
         around = _RULES_BEING_TRACED.get()
         if not any(isinstance(x, Expr) for x in flat) or id(self) in around:
             return self.f(*args)  # a rule that calls its own function means the code of it
-        specs = [leaf_spec(x) for x in flat]
         primal = _traced(lambda *a: self.f(*rejoin(a)), flat, structure, values=True)
         token = _RULES_BEING_TRACED.set((*around, id(self)))
         try:
-            forward = _traced(lambda *a: self.forward(*rejoin(a)), flat, structure, values=True)  # type: ignore[misc]
-            return self._record(forward, primal, flat, specs, structure, plain)
+            forward = _traced(lambda *a: forward_rule(*rejoin(a)), flat, structure, values=True)
+            return self._record((forward_rule, backward_rule), forward, primal, flat, structure, plain)
         finally:
             _RULES_BEING_TRACED.reset(token)
 
     def _record(
-        self, forward: Traced, plain_f: Traced, flat: list[Any], specs: Sequence[Spec], structure: Any, plain: list[Any]
-    ) -> Any:
+        self, rules: tuple[Function, Function], forward: Traced, plain_f: Traced, flat: list[Any], structure: Any,
+        plain: list[Any],
+    ) -> Any:  # fmt: skip
         """The line that holds the rule; ``forward`` is checked against the function, and the backward rule traced."""
-        name = function_name(self.forward)
+        forward_rule, backward_rule = rules
+        name = function_name(forward_rule)
         children = forward.structure.children() if forward.structure.type is tuple else []
         if len(children) != 2:
             raise TreeError(f"{name} must return a pair (output, residuals)", expected="a pair", got=forward.structure,
                             where=user_source(), fix="return (output, None) where nothing is kept")  # fmt: skip
         what = f"{name} returns another structure than {function_name(self.f)}"
         _same_structure(plain_f.structure, children[0], what)
-        primal, forward_graph = _closed(plain_f, self.f), _closed(forward, self.forward)
+        primal, forward_graph = _closed(plain_f, self.f), _closed(forward, forward_rule)
         outputs = len(primal.outputs)
         _same_type(primal.output_specs, forward_graph.output_specs[:outputs], "custom_vjp",
                    ("the function", "its forward rule"))  # fmt: skip
-        backward = self._trace_backward(forward.structure, forward_graph, primal, specs, structure, plain)
+        pull = functools.partial(backward_rule, *plain)
+        name = function_name(backward_rule)
+        specs = [leaf_spec(x) for x in flat]
+        backward = _closed(
+            _traced_backward(pull, name, forward.structure, forward_graph, primal, specs, structure), backward_rule
+        )
         results = calls.custom_rule(*flat, primal=primal, forward=forward_graph, backward=backward)
         return _results(plain_f.structure, results, flat)
 
-    def _trace_backward(
-        self, pair: Any, forward: Graph, primal: Graph, specs: Sequence[Spec], structure: Any, plain: Sequence[Any]
-    ) -> Graph:
-        outputs = len(primal.outputs)
-        floats = float_positions(primal.output_specs)
-        residual_specs = forward.output_specs[outputs:]
 
-        def body(symbols: list[Any]) -> Any:
-            residuals = symbols[: len(residual_specs)]
-            given = iter(symbols[len(residual_specs) :])
-            cts = [
-                next(given) if i in floats else np.zeros(spec.shape) for i, spec in enumerate(primal.output_specs)
-            ]
-            ct, res = trees.unflatten(pair, [*cts, *residuals])
-            found = self.backward(*plain, res, ct)  # type: ignore[misc]
-            return _as_cotangents(found, specs, structure, function_name(self.backward))
+def _traced_backward(
+    pull: Function, name: str, pair: Any, forward: Graph, primal: Graph, specs: Sequence[Spec], structure: Any
+) -> Traced:
+    """A backward rule ``pull(residuals, cotangent)`` as a graph from residuals and float cotangents to cotangents.
 
-        inputs = [*residual_specs, *(primal.output_specs[i] for i in floats)]
-        return _closed(trace_leaves(body, inputs, values=False, name=function_name(self.backward)), self.backward)
+    ``pair`` is the structure of (output, residuals); ``specs`` and ``structure`` are those of the arguments.
+    """
+    floats = float_positions(primal.output_specs)
+    residual_specs = forward.output_specs[len(primal.outputs) :]
+
+    def body(symbols: list[Any]) -> Any:
+        residuals = symbols[: len(residual_specs)]
+        given = iter(symbols[len(residual_specs) :])
+        cts = [next(given) if i in floats else np.zeros(spec.shape) for i, spec in enumerate(primal.output_specs)]
+        ct, res = trees.unflatten(pair, [*cts, *residuals])
+        return _as_cotangents(pull(res, ct), specs, structure, name)
+
+    inputs = [*residual_specs, *(primal.output_specs[i] for i in floats)]
+    return trace_leaves(body, inputs, values=False, name=name)
 
 
 def _as_cotangents(found: Any, specs: Sequence[Spec], structure: Any, name: str) -> list[Any]:
