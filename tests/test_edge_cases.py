@@ -1,4 +1,4 @@
-"""The fourteen edge cases that other libraries get wrong (DESIGN, section 2), each right here."""
+"""The fourteen edge cases that other libraries get wrong, each right here."""
 
 from __future__ import annotations
 

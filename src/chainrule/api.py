@@ -13,13 +13,7 @@ import numpy as np
 
 from chainrule.base import trees
 from chainrule.base.arrays import Spec, is_differentiable
-from chainrule.base.errors import (
-    DtypeError,
-    NotDifferentiableError,
-    ShapeError,
-    TreeError,
-    choose,
-)
+from chainrule.base.errors import DtypeError, ShapeError, TreeError, choose
 from chainrule.graph.graph import Graph
 from chainrule.graph.source import user_source
 from chainrule.jitted import Jitted
@@ -27,13 +21,17 @@ from chainrule.ops import structure
 from chainrule.ops.expr import Expr
 from chainrule.trace.tracer import array_leaf, embed, function_name, handed_over, leaf_spec, run, trace_leaves
 from chainrule.transforms.arguments import (
-    Call,
+    like_output,
     positions,
     regroup,
+    require_scalar,
+    snapshot,
     trace_call,
     wrap,
 )
+from chainrule.transforms.axes import batch_size, check_out_axis, leaf_axes
 from chainrule.transforms.batching import batched_outputs, vmap_graph
+from chainrule.transforms.derived import forward_blocks, reverse_blocks
 from chainrule.transforms.forward import jvp_graph
 from chainrule.transforms.reverse import split_vjp, vjp_graph
 
@@ -58,7 +56,7 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0, has_aux: bool 
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
         wanted = positions(argnums, len(args), "grad")
         call = trace_call(f, args, kwargs, wanted, "grad", has_aux=has_aux)
-        _require_scalar(call, f)
+        require_scalar(call, f)
         count = sum(call.counts)
         whole = vjp_graph(call.graph, tuple(range(count)), (0,))
         spec = call.graph.output_specs[0]
@@ -70,35 +68,6 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0, has_aux: bool 
         return results[0], gradient
 
     return wrap(value_and_gradient, f)
-
-
-def _require_scalar(call: Call, f: Function) -> None:
-    name = function_name(f)
-    if call.traced.main != 1 or not call.bare:
-        raise ShapeError(
-            f"grad needs a function with one scalar result, and {name} returns something else",
-            expected="one scalar",
-            got="nothing, or None" if not call.traced.main else f"a tree of {call.traced.main} arrays",
-            where=user_source(),
-            fix="return the loss alone, or (loss, others) with has_aux=True",
-        )
-    spec = call.graph.output_specs[0]
-    if spec.shape != ():
-        raise ShapeError(
-            f"grad needs a scalar result, and {name} returns an array",
-            expected="a scalar, shape ()",
-            got=f"shape {spec.shape}",
-            where=user_source(),
-            fix="reduce it (.sum() or .mean()), or use cr.jacobian or cr.vjp",
-        )
-    if spec.dtype.kind != "f":
-        raise NotDifferentiableError(
-            f"grad needs a result of float dtype, and {name} returns {spec.dtype}",
-            expected="float32 or float64",
-            got=spec.dtype,
-            where=user_source(),
-            fix="return a float; for complex results use cr.vjp, or take the real part or the absolute value",
-        )
 
 
 def grad(f: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Function:
@@ -125,7 +94,7 @@ def vjp(f: Function, *args: Any, has_aux: bool = False) -> Any:
     seeds = tuple(i for i in range(call.traced.main) if is_differentiable(graph.output_specs[i].dtype))
     count = sum(call.counts)
     parts = split_vjp(graph, tuple(range(count)), seeds)
-    results = run(parts.forward, [_snapshot(x) for x in call.inputs])
+    results = run(parts.forward, [snapshot(x) for x in call.inputs])
     outputs, residuals = results[: parts.outputs], results[parts.outputs :]
     outputs = handed_over(outputs, residuals)
     whole = trees.unflatten(call.traced.structure, outputs)
@@ -133,42 +102,11 @@ def vjp(f: Function, *args: Any, has_aux: bool = False) -> Any:
     _, expected = trees.flatten(output)
 
     def pullback(cotangent: Any) -> Any:
-        given = _like_output(cotangent, expected, graph.output_specs[: call.traced.main], "cotangent")
+        given = like_output(cotangent, expected, graph.output_specs[: call.traced.main], "cotangent")
         found = run(parts.backward, [*residuals, *(given[s] for s in seeds)])
         return regroup(call, handed_over(found, [*residuals, *given]), tuple(range(len(args))))
 
     return (output, pullback, whole[1]) if has_aux else (output, pullback)
-
-
-def _snapshot(x: Any) -> Any:
-    """An input as it is now, safe from later writes by its owner, through whatever view of it."""
-    return x.copy() if isinstance(x, np.ndarray) and (x.flags.writeable or x.base is not None) else x
-
-
-def _like_output(tree: Any, structure: Any, specs: Sequence[Spec], what: str) -> list[Any]:
-    """The leaves of a cotangent or tangent, checked against what it belongs to and cast to its dtype."""
-    whose = "the output" if what == "cotangent" else "its primal"
-    flat, found = trees.flatten(tree)
-    if found != structure:
-        raise TreeError(f"the {what} has another structure than {whose}", expected=structure, got=found,
-                        where=user_source(), fix=f"pass a tree like {whose}")  # fmt: skip
-    leaves = []
-    for leaf, spec in zip(flat, specs, strict=True):
-        array = array_leaf(leaf, f"the {what}")
-        if leaf_spec(array).shape != spec.shape:
-            raise ShapeError(
-                f"the {what} has another shape than {whose}", expected=spec.shape, got=leaf_spec(array).shape,
-                where=user_source(), fix=f"pass a {what} of the shape of {whose}",
-            )  # fmt: skip
-        if leaf_spec(array).dtype.kind == "c" and spec.dtype.kind == "f":
-            raise DtypeError(
-                f"the {what} is complex and {whose} is real", expected=spec.dtype, got=leaf_spec(array).dtype,
-                where=user_source(), fix="pass its real part",
-            )  # fmt: skip
-        if leaf_spec(array).dtype != spec.dtype and is_differentiable(spec.dtype):
-            array = np.astype(array, spec.dtype)
-        leaves.append(array)
-    return leaves
 
 
 def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
@@ -191,7 +129,7 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
     flat: list[Any] = []
     at = 0
     for tangent, n, shape in zip(tangents, call.counts, call.structures, strict=True):
-        flat += _like_output(tangent, shape, graph.input_specs[at : at + n], "tangent")
+        flat += like_output(tangent, shape, graph.input_specs[at : at + n], "tangent")
         at += n
     given = [*call.inputs, *flat]
     results = handed_over(run(jvp_graph(graph, tuple(range(at))), given), given)
@@ -227,42 +165,11 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0, mode: str = "rev") -
                     "jacobian needs float arguments and results", expected="float dtypes", got=spec,
                     where=user_source(), fix="use floats; for complex values cr.vjp and cr.jvp",
                 )  # fmt: skip
-        blocks = _reverse_blocks(call, count) if mode == "rev" else _forward_blocks(call, count)
+        blocks = reverse_blocks(call, count) if mode == "rev" else forward_blocks(call, count)
         rows = [regroup(call, row, argnums) for row in blocks]
         return trees.unflatten(call.traced.structure, rows)
 
     return wrap(jacobian_of, f)
-
-
-def _reverse_blocks(call: Call, count: int) -> list[list[Any]]:
-    """For each output, ∂output/∂input for each input: the pullback of each unit cotangent, batched."""
-    graph = call.graph
-    rows: list[list[Any]] = []
-    for position, out in enumerate(graph.output_specs):
-        parts = split_vjp(graph, tuple(range(count)), (position,))
-        residuals = run(parts.forward, call.inputs)[parts.outputs :]
-        size = int(np.prod(out.shape, dtype=np.int64))
-        basis = np.eye(size, dtype=out.dtype).reshape(size, *out.shape)
-        batched = vmap_graph(parts.backward, (False,) * len(residuals) + (True,), size, None)
-        found = run(batched, [*residuals, basis])
-        rows.append(handed_over([np.reshape(b, out.shape + np.shape(b)[1:]) for b in found]))
-    return rows
-
-
-def _forward_blocks(call: Call, count: int) -> list[list[Any]]:
-    """For each output, ∂output/∂input for each input: the pushforward of each unit tangent, batched."""
-    graph = call.graph
-    columns: list[list[Any]] = []
-    for position, spec in enumerate(graph.input_specs[:count]):
-        size = int(np.prod(spec.shape, dtype=np.int64))
-        basis = np.eye(size, dtype=spec.dtype).reshape(size, *spec.shape)
-        whole = jvp_graph(graph, (position,))
-        batched = vmap_graph(whole, (False,) * graph.inputs + (True,), size, None)
-        tangents = run(batched, [*call.inputs, basis])[len(graph.outputs) :]
-        columns.append(handed_over([
-            np.reshape(np.moveaxis(t, 0, -1), np.shape(t)[1:] + spec.shape) for t in tangents
-        ]))  # fmt: skip
-    return [list(row) for row in zip(*columns, strict=True)]
 
 
 def hessian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
@@ -301,11 +208,11 @@ def vmap(f: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
                 "vmap: in_axes must name an axis for each argument", expected=f"{len(args)} axes", got=in_axes,
                 where=user_source(), fix="pass an int, or one entry per argument",
             )  # fmt: skip
-        axes = [a for arg, spec in zip(args, per_arg, strict=True) for a in _leaf_axes(spec, arg, "in_axes")]
+        axes = [a for arg, spec in zip(args, per_arg, strict=True) for a in leaf_axes(spec, arg, "in_axes")]
         flat, shape = trees.flatten((args, kwargs))
         flat = [array_leaf(leaf, "vmap: an argument") for leaf in flat]
         axes += [0] * (len(flat) - len(axes))
-        size = _batch_size(flat, axes)
+        size = batch_size(flat, axes)
         fronted = [x if a is None else np.moveaxis(x, a, 0) for x, a in zip(flat, axes, strict=True)]
         specs = [
             leaf_spec(x) if a is None else Spec(leaf_spec(x).shape[1:], leaf_spec(x).dtype)
@@ -318,66 +225,16 @@ def vmap(f: Function, in_axes: Any = 0, out_axes: Any = 0) -> Function:
 
         traced = trace_leaves(body, specs, values=False, name=function_name(f))
         flags = (*(a is not None for a in axes), *(False for _ in traced.captured))
-        wanted = _leaf_axes(out_axes, trees.unflatten(traced.structure, traced.graph.outputs), "out_axes")
+        wanted = leaf_axes(out_axes, trees.unflatten(traced.structure, traced.graph.outputs), "out_axes")
         keeps = batched_outputs(traced.graph, flags)
         for goal, has, spec in zip(wanted, keeps, traced.graph.output_specs, strict=True):
-            _check_out_axis(goal, has, spec)
+            check_out_axis(goal, has, spec)
         graph = vmap_graph(traced.graph, flags, size, tuple(g is not None for g in wanted))
         results = run(graph, [*fronted, *traced.captured])
         moved = [r if not g else np.moveaxis(r, 0, g) for r, g in zip(results, wanted, strict=True)]
         return trees.unflatten(traced.structure, handed_over(moved, flat))
 
     return wrap(vectorised, f)
-
-
-def _check_out_axis(axis: int | None, batched: bool, spec: Spec) -> None:
-    if axis is None and batched:
-        raise ShapeError(
-            "vmap: out_axes is None for a result that depends on the batch", expected="an axis for it", got="None",
-            where=user_source(), fix="give the axis, or reduce the result over the batch outside of vmap",
-        )  # fmt: skip
-    rank = len(spec.shape) + 1
-    if axis is not None and not -rank <= axis < rank:
-        raise ShapeError("vmap: a result has no such axis", expected=f"-{rank} <= out_axes < {rank}", got=axis,
-                         where=user_source(), fix="choose an axis of the batched result")  # fmt: skip
-
-
-def _leaf_axes(spec: Any, tree: Any, what: str) -> list[Any]:
-    """One axis per leaf of ``tree``, from an int, None, or a tree prefix of them."""
-    try:
-        axes = trees.broadcast_prefix(spec, tree)
-    except ValueError:
-        axes = [""]
-    if any(a is not None and (isinstance(a, bool) or not isinstance(a, (int, np.integer))) for a in axes):
-        raise ShapeError(
-            f"vmap: {what} does not fit", expected="an int, None, or a tree prefix of them", got=repr(spec),
-            where=user_source(), fix=f"give {what} the structure of what it describes",
-        )  # fmt: skip
-    return [a if a is None else int(a) for a in axes]
-
-
-def _batch_size(leaves: Sequence[Any], axes: Sequence[Any]) -> int:
-    sizes = {}
-    for leaf, axis in zip(leaves, axes, strict=True):
-        if axis is None:
-            continue
-        shape = leaf_spec(leaf).shape
-        if not -len(shape) <= axis < len(shape):
-            raise ShapeError(
-                "vmap: an argument has no such axis", expected=f"in_axes within shape {shape}", got=axis,
-                where=user_source(), fix="correct in_axes, or pass None for what has no batch",
-            )  # fmt: skip
-        sizes[int(shape[axis])] = shape
-    if not sizes:
-        raise ShapeError("vmap: no argument has a batch axis", expected="at least one axis that is not None",
-                         got="none", where=user_source(), fix="give an axis in in_axes")  # fmt: skip
-    if len(sizes) > 1:
-        raise ShapeError(
-            "vmap: the batch sizes differ", expected="one size",
-            got=", ".join(f"{n} (shape {s})" for n, s in sizes.items()), where=user_source(),
-            fix="pass arguments of one batch size, or None in in_axes for what has no batch",
-        )  # fmt: skip
-    return int(next(iter(sizes)))
 
 
 # ---------------------------------------------------------------------------------------------------- small and plain

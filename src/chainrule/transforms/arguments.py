@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule.base import trees
-from chainrule.base.arrays import is_differentiable
-from chainrule.base.errors import NotDifferentiableError, OptionError, TreeError
+from chainrule.base.arrays import Spec, is_differentiable
+from chainrule.base.errors import DtypeError, NotDifferentiableError, OptionError, ShapeError, TreeError
 from chainrule.graph.graph import Graph
 from chainrule.graph.source import user_source
 from chainrule.trace.tracer import Traced, array_leaf, function_name, leaf_spec, trace_leaves
@@ -142,6 +142,70 @@ def _require_float(array: Any, what: str, name: str) -> None:
             fix="pass it as a float (2.0, not 2; x.astype(float)), or "
             + ("let the function close over it" if what in ("vjp", "jvp") else f"choose other argnums than {name}'s"),
         )
+
+
+def require_scalar(call: Call, f: Function) -> None:
+    """Raise ShapeError or NotDifferentiableError unless ``f``, traced as ``call``, returns one float scalar."""
+    name = function_name(f)
+    if call.traced.main != 1 or not call.bare:
+        raise ShapeError(
+            f"grad needs a function with one scalar result, and {name} returns something else",
+            expected="one scalar",
+            got="nothing, or None" if not call.traced.main else f"a tree of {call.traced.main} arrays",
+            where=user_source(),
+            fix="return the loss alone, or (loss, others) with has_aux=True",
+        )
+    spec = call.graph.output_specs[0]
+    if spec.shape != ():
+        raise ShapeError(
+            f"grad needs a scalar result, and {name} returns an array",
+            expected="a scalar, shape ()",
+            got=f"shape {spec.shape}",
+            where=user_source(),
+            fix="reduce it (.sum() or .mean()), or use cr.jacobian or cr.vjp",
+        )
+    if spec.dtype.kind != "f":
+        raise NotDifferentiableError(
+            f"grad needs a result of float dtype, and {name} returns {spec.dtype}",
+            expected="float32 or float64",
+            got=spec.dtype,
+            where=user_source(),
+            fix="return a float; for complex results use cr.vjp, or take the real part or the absolute value",
+        )
+
+
+def snapshot(x: Any) -> Any:
+    """An input as it is now, safe from later writes by its owner, through whatever view of it."""
+    return x.copy() if isinstance(x, np.ndarray) and (x.flags.writeable or x.base is not None) else x
+
+
+def like_output(tree: Any, structure: Any, specs: Sequence[Spec], what: str) -> list[Any]:
+    """The leaves of a cotangent or tangent, checked against what it belongs to and cast to its dtype.
+
+    Raises TreeError, ShapeError, and DtypeError for a complex one of a real value.
+    """
+    whose = "the output" if what == "cotangent" else "its primal"
+    flat, found = trees.flatten(tree)
+    if found != structure:
+        raise TreeError(f"the {what} has another structure than {whose}", expected=structure, got=found,
+                        where=user_source(), fix=f"pass a tree like {whose}")  # fmt: skip
+    leaves = []
+    for leaf, spec in zip(flat, specs, strict=True):
+        array = array_leaf(leaf, f"the {what}")
+        if leaf_spec(array).shape != spec.shape:
+            raise ShapeError(
+                f"the {what} has another shape than {whose}", expected=spec.shape, got=leaf_spec(array).shape,
+                where=user_source(), fix=f"pass a {what} of the shape of {whose}",
+            )  # fmt: skip
+        if leaf_spec(array).dtype.kind == "c" and spec.dtype.kind == "f":
+            raise DtypeError(
+                f"the {what} is complex and {whose} is real", expected=spec.dtype, got=leaf_spec(array).dtype,
+                where=user_source(), fix="pass its real part",
+            )  # fmt: skip
+        if leaf_spec(array).dtype != spec.dtype and is_differentiable(spec.dtype):
+            array = np.astype(array, spec.dtype)
+        leaves.append(array)
+    return leaves
 
 
 def regroup(call: Call, leaves: Sequence[Any], argnums: int | Sequence[int]) -> Any:
