@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -132,6 +133,22 @@ class Builder:
     def _broadcasting(self, op: Op, args: Sequence[Any]) -> tuple[tuple[int, ...], Spec]:
         """The argument lines and the output's Spec of a ufunc, with scalars made constants and dtypes made to agree."""
         lines = self.lines
+        first = args[0]
+        if isinstance(first, Expr) and first.builder is self:  # most often: all are lines of this graph, of one type
+            indices = [first.index]
+            spec = lines[indices[0]].spec
+            for a in args[1:]:
+                if not (isinstance(a, Expr) and a.builder is self):
+                    break
+                index = a.index
+                other = lines[index].spec
+                if other is not spec and other != spec:
+                    break
+                indices.append(index)
+            else:
+                out = _of_one_type(op, spec.dtype, len(args))
+                if out is not None:
+                    return tuple(indices), spec if out is spec.dtype else Spec(spec.shape, out)
         kinds: list[Any] = []
         found: list[Any] = []
         common: Spec | None = None  # the one Spec of all arguments that are lines, as long as there is one
@@ -374,6 +391,13 @@ def stamp(handle: Any, argument: int) -> tuple[int, int] | None:
         index = line.args[0]
         line = builder.lines[index]
     return (index, argument) if argument < max(len(line.args), 1) and line.op.name != "input" else None
+
+
+@lru_cache(maxsize=4096)
+def _of_one_type(op: Op, dtype: Any, count: int) -> Any:
+    """The output's dtype of a ufunc on ``count`` arguments of ``dtype``; None where they have to be cast first."""
+    into, out = op.loop([dtype] * count)
+    return out if all(goal == dtype for goal in into) else None
 
 
 def leaked(builder: Builder) -> LeakedSymbolError:

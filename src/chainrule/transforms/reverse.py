@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from chainrule.base.arrays import is_differentiable
+from chainrule.base.arrays import Spec, is_differentiable
 from chainrule.base.collector import without_collector
 from chainrule.graph.builder import Builder, restamped, stamp
 from chainrule.graph.graph import Graph, Line, live_lines
@@ -83,7 +83,8 @@ def copy_forward(builder: Builder, graph: Graph, active: list[bool]) -> list[Any
             builder.follow(source, of)
             new.append(op.keep([new[a] for a in args], dict(attrs), _wanted(line, active)))
             continue
-        new.append(builder.wrap(builder.append(op, tuple([new[a].index for a in args]), attrs, spec, source, of)))
+        made = builder.append(op, tuple([new[a]._index for a in args]), attrs, spec, source, of)
+        new.append(Expr(builder, made) if type(spec) is Spec else builder.wrap(made))
     return new
 
 
