@@ -155,7 +155,17 @@ def save(path: str | os.PathLike[str], groups: Mapping[str, trees.Tree], info: M
         sort_keys=True,
     )
     content = numpy_format.save(tensors, {"chainrule": text, "sha256": _hash(text, tensors)})
-    write_atomic(path, content)
+    write_atomic(path, _canonical(content))
+
+
+def _canonical(content: bytes) -> bytes:
+    """The same file with its metadata in order: the library writes them in an order that differs from run to run."""
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the arrays begin at a multiple of 8 bytes
+    return len(text).to_bytes(8, "little") + text + content[8 + size :]
 
 
 def load(path: str | os.PathLike[str]) -> Checkpoint:
@@ -176,7 +186,11 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
         ) from None
     except OSError as problem:
         raise CheckpointError(
-            "the checkpoint can't be read", got=problem.strerror, where=where, fix="check the path and its permissions"
+            "the checkpoint can't be read",
+            expected="a file that can be read",
+            got=problem.strerror,
+            where=where,
+            fix="check the path and its permissions",
         ) from problem
     numpy_format = _safetensors()
     try:
