@@ -238,7 +238,12 @@ class Builder:
         if outer.builder.closed:
             raise leaked(outer.builder)
         if not self.tracing:
-            raise TraceError("an Expr of another graph reached a transform", got=repr(outer))
+            raise TraceError(
+                "an Expr of another graph reached a transform",
+                expected="values of the function that is being transformed",
+                got=repr(outer),
+                fix="pass it to the transform as an argument",
+            )
         outer_index = outer.index
         key = ("captured", id(outer.builder), outer_index)
         index = self.table.get(key)
@@ -356,7 +361,12 @@ class Builder:
         """The line indices of the outputs of ``graph`` copied in here."""
         new = [self.line_of(a) for a in args]
         if len(new) != graph.inputs:
-            raise TraceError("wrong number of inputs for a graph", expected=graph.inputs, got=len(new))
+            raise TraceError(
+                "wrong number of inputs for a graph",
+                expected=graph.inputs,
+                got=len(new),
+                fix="pass one argument per input of the graph",
+            )
         for line in graph.lines[graph.inputs :]:
             source = line.source if sources else self.source
             of = self.of if line.of is None else moved(line.of, new)
