@@ -33,6 +33,11 @@ def leak() -> Any:
 pullback = cr.vjp(lambda v: {"y": v * 2}, X)[1]
 
 
+KEEPS_THE_GRADIENT = (
+    "np.stack or np.concatenate to join values; np.array([...], like=x), np.zeros_like(x), np.full_like(x, …) to make "
+    "arrays; NumPy's functions instead of math's; cr.stop_gradient(x) where no gradient is wanted"
+)
+
 ROWS: dict[str, Row] = {
     # grad
     "array result": (
@@ -215,7 +220,35 @@ ROWS: dict[str, Row] = {
         "add: shapes do not broadcast together\n"
         "  expected: sizes that are equal, or 1, in every axis counted from the last\n"
         "  got: (3,) and (4,)\n"
-        "  where: HERE",
+        "  where: HERE\n"
+        "  what to do: reshape one of them, or give it axes of size 1 (x[:, None]), so that the sizes line up",
+    ),
+    "matrix @ vector": (
+        ShapeError,
+        lambda: cr.grad(lambda v: np.sum(np.ones((2, 4)) @ v))(X),
+        "matmul: the inner sizes of a matrix product differ\n"
+        "  expected: (…, n, k) @ (k,); here k = 4 from the left\n"
+        "  got: (2, 4) @ (3,)\n"
+        "  where: HERE\n"
+        "  what to do: transpose or reshape one of the two so that the inner sizes agree",
+    ),
+    "a number's format without a number": (
+        TraceError,
+        lambda: cr.jit(lambda v: f"{v:.3f}")(1.0),
+        "the format '.3f' needs the value of a Symbol that has none\n"
+        "  expected: a format of text: under jit, vmap and inside loops there are no values\n"
+        "  got: Symbol(f64[])\n"
+        "  where: HERE\n"
+        "  what to do: print it without a format (its shape and dtype), or print the result outside",
+    ),
+    "check_grads to order 0": (
+        OptionError,
+        lambda: cr.check_grads(np.sin, (1.0,), order=0),
+        "check_grads has nothing to check\n"
+        "  expected: order of 1 or more, and a mode\n"
+        "  got: order=0, modes=('rev', 'fwd')\n"
+        "  where: HERE\n"
+        "  what to do: leave them out: order=2, modes=('rev', 'fwd')",
     ),
     "where": (
         ShapeError,
@@ -223,7 +256,8 @@ ROWS: dict[str, Row] = {
         "where: shapes do not broadcast together\n"
         "  expected: sizes that are equal, or 1, in every axis counted from the last\n"
         "  got: (2,) and (3,) and ()\n"
-        "  where: HERE",
+        "  where: HERE\n"
+        "  what to do: reshape one of them, or give it axes of size 1 (x[:, None]), so that the sizes line up",
     ),
     "broadcast_to": (
         ShapeError,
@@ -231,7 +265,8 @@ ROWS: dict[str, Row] = {
         "broadcast_to: shapes do not broadcast together\n"
         "  expected: sizes that are equal, or 1, in every axis counted from the last\n"
         "  got: (3,) and (3, 2)\n"
-        "  where: HERE",
+        "  where: HERE\n"
+        "  what to do: reshape one of them, or give it axes of size 1 (x[:, None]), so that the sizes line up",
     ),
     # tracing
     "if": (
@@ -311,9 +346,7 @@ ROWS: dict[str, Row] = {
         "  expected: NumPy functions that keep tracing\n"
         "  got: a Symbol f64[]\n"
         "  where: HERE\n"
-        "  what to do: np.stack or np.concatenate to join values; np.array([...], like=x), np.zeros_like(x), "
-        "np.full_like(x, …) to make arrays; NumPy's functions instead of math's; cr.stop_gradient(x) where no "
-        "gradient is wanted",
+        "  what to do: " + KEEPS_THE_GRADIENT,
     ),
     "float()": (
         TraceError,
@@ -322,9 +355,7 @@ ROWS: dict[str, Row] = {
         "  expected: NumPy functions that keep tracing\n"
         "  got: a Symbol f64[]\n"
         "  where: HERE\n"
-        "  what to do: np.stack or np.concatenate to join values; np.array([...], like=x), np.zeros_like(x), "
-        "np.full_like(x, …) to make arrays; NumPy's functions instead of math's; cr.stop_gradient(x) where no "
-        "gradient is wanted",
+        "  what to do: " + KEEPS_THE_GRADIENT,
     ),
     "index of array": (
         TraceError,

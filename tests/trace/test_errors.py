@@ -159,7 +159,8 @@ def test_shapes_that_do_not_fit_name_the_line() -> None:
     assert message(lambda x: x + np.ones(4), ShapeError) == (
         "add: shapes do not broadcast together\n"
         "  expected: sizes that are equal, or 1, in every axis counted from the last\n"
-        "  got: (3,) and (4,)"
+        "  got: (3,) and (4,)\n"
+        "  what to do: reshape one of them, or give it axes of size 1 (x[:, None]), so that the sizes line up"
     )
     assert message(lambda x: x.reshape(2, 2), ShapeError).startswith("the sizes before and after reshaping differ\n")
     assert message(lambda x: np.concatenate([x, x[None]]), ShapeError).startswith("concatenate: arrays to concatenate")

@@ -197,7 +197,12 @@ def test_writing_a_number_by_a_mask_needs_no_value() -> None:
         ((..., ...), "an index can only have one ellipsis"),
         (2, "index out of range\n  expected: -2 <= index < 2 in axis 0\n  got: 2"),
         ([0, -3], "index out of range\n  expected: -2 <= index < 2 in axis 0\n  got: indices from -3 to 0"),
-        (np.array([0.0]), "an array used as an index must hold integers or bools\n  got: float64"),
+        (
+            np.array([0.0]),
+            "an array used as an index must hold integers or bools\n"
+            "  expected: an integer or bool dtype\n"
+            "  got: float64",
+        ),
         (1.5, "not an index\n  expected: ints, slices, None, …, integer arrays or boolean masks\n  got: 1.5"),
         (np.ones(3, bool), "a boolean mask of another shape than what it selects from\n  expected: (2,)\n  got: (3,)"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -150,4 +151,4 @@ def test_refusals(f: Callable[..., Any], shapes: list[tuple[int, ...]], text: st
     with pytest.raises(ShapeError) as refused:
         cr.jit(f)(*[np.ones(shape) for shape in shapes])
     assert text in str(refused.value)
-    assert "test_products.py" in str(refused.value)
+    assert Path(__file__).name in str(refused.value)

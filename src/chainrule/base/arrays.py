@@ -52,7 +52,12 @@ def long_dtype(short: str) -> DType:
     try:
         return _LONG[short]
     except KeyError:
-        raise DtypeError("unknown dtype", expected=", ".join(_LONG), got=short) from None
+        raise DtypeError(
+            "unknown dtype",
+            expected=", ".join(_LONG),
+            got=short,
+            fix="write one of the short names listed",
+        ) from None
 
 
 def spec_of(value: Any) -> Spec:
@@ -63,6 +68,7 @@ def spec_of(value: Any) -> Spec:
             "not a numeric array",
             expected="an array or scalar of bool, integer, float or complex dtype",
             got=f"{type(value).__name__} of dtype {array.dtype}",
+            fix="pass an array of numbers",
         )
     return Spec(array.shape, array.dtype)
 
@@ -94,6 +100,7 @@ def broadcast(*shapes: Shape) -> Shape:
             "shapes do not broadcast together",
             expected="sizes that are equal, or 1, in every axis counted from the last",
             got=" and ".join(str(s) for s in shapes),
+            fix="reshape one of them, or give it axes of size 1 (x[:, None]), so that the sizes line up",
         ) from None
 
 
@@ -101,7 +108,12 @@ def normalize_axis(axis: int, ndim: int) -> int:
     """``axis`` counted from 0.  Raises ShapeError when out of range."""
     axis = int(axis)
     if not -ndim <= axis < ndim:
-        raise ShapeError("axis out of range", expected=f"-{ndim} <= axis < {ndim}", got=axis)
+        raise ShapeError(
+            "axis out of range",
+            expected=f"-{ndim} <= axis < {ndim}",
+            got=axis,
+            fix="count axes from 0, or from -1 backwards",
+        )
     return axis % ndim
 
 
@@ -112,7 +124,7 @@ def normalize_axes(axis: int | Iterable[int] | None, ndim: int) -> tuple[int, ..
     axes = axis if isinstance(axis, Iterable) else (axis,)
     found = tuple(sorted(normalize_axis(a, ndim) for a in axes))
     if len(set(found)) != len(found):
-        raise ShapeError("an axis is named twice", expected="distinct axes", got=axis)
+        raise ShapeError("an axis is named twice", expected="distinct axes", got=axis, fix="name each axis once")
     return found
 
 
@@ -133,5 +145,10 @@ def resolve(ufunc: np.ufunc, kinds: tuple[Any, ...]) -> tuple[tuple[DType, ...],
         dtypes = ufunc.resolve_dtypes((*kinds, *([None] * ufunc.nout)))
     except TypeError:
         named = ", ".join(k.__name__ if isinstance(k, type) else str(k) for k in kinds)
-        raise DtypeError(f"{ufunc.__name__} is not defined for these dtypes", got=named) from None
+        raise DtypeError(
+            f"{ufunc.__name__} is not defined for these dtypes",
+            expected="dtypes that NumPy defines it for",
+            got=named,
+            fix="convert the arguments with .astype",
+        ) from None
     return dtypes[: ufunc.nin], dtypes[ufunc.nin]

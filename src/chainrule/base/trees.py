@@ -110,6 +110,11 @@ def map(f: Callable[..., Any], tree: Tree, *rest: Tree) -> Tree:
     for other in rest:
         other_leaves, other_structure = flatten(other)
         if other_structure != structure:
-            raise TreeError("trees of different structure", expected=structure, got=other_structure)
+            raise TreeError(
+                "trees of different structure",
+                expected=structure,
+                got=other_structure,
+                fix="pass trees of one structure: the same keys, lengths and classes",
+            )
         columns.append(other_leaves)
     return unflatten(structure, [f(*row) for row in zip(*columns, strict=True)])

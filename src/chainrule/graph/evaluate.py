@@ -72,12 +72,22 @@ def run_plan(graph: Graph, arrays: list[Any]) -> list[Any]:
 def check_inputs(graph: Graph, arrays: Sequence[Any]) -> None:
     """Raise ShapeError unless ``arrays`` have the shapes and dtypes of the inputs of ``graph``."""
     if len(arrays) != graph.inputs:
-        raise ShapeError("wrong number of inputs", expected=graph.inputs, got=len(arrays))
+        raise ShapeError(
+            "wrong number of inputs",
+            expected=graph.inputs,
+            got=len(arrays),
+            fix="pass one array per input of the graph",
+        )
     for position, (array, spec) in enumerate(zip(arrays, graph.input_specs, strict=True)):
         found = Spec(np.shape(array), array.dtype if hasattr(array, "dtype") else np.asarray(array).dtype)
         if found != spec:
             name = graph.input_name(position) or f"input {position}"
-            raise ShapeError(f"{name} is not what the graph was traced for", expected=spec, got=found)
+            raise ShapeError(
+                f"{name} is not what the graph was traced for",
+                expected=spec,
+                got=found,
+                fix="trace the function again for these shapes and dtypes, or convert the array",
+            )
 
 
 def peak_bytes(graph: Graph) -> int:

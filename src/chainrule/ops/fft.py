@@ -27,7 +27,12 @@ FORWARD_OF = {"backward": "forward", "ortho": "ortho", "forward": "backward"}
 
 def _check(x: Spec, axis: int, n: int) -> None:
     if n < 1:
-        raise ShapeError("a Fourier transform needs at least one point", expected="1 or more", got=n)
+        raise ShapeError(
+            "a Fourier transform needs at least one point",
+            expected="1 or more",
+            got=n,
+            fix="pass n=1 or more",
+        )
 
 
 def _shifted(attrs: dict[str, Any]) -> dict[str, Any]:
@@ -92,7 +97,12 @@ rfft: Linear = Linear(
 def _irfft_rule(x: Spec, axis: int, n: int, norm: str) -> Spec:
     _check(x, axis, n)
     if x.shape[axis] != n // 2 + 1:
-        raise ShapeError("half a spectrum of another size", expected=f"{n // 2 + 1}, for {n} points", got=x.shape[axis])
+        raise ShapeError(
+            "half a spectrum of another size",
+            expected=f"{n // 2 + 1}, for {n} points",
+            got=x.shape[axis],
+            fix="pass the spectrum that rfft gives for n points",
+        )
     return Spec((*x.shape[:axis], n, *x.shape[axis + 1 :]), real_dtype(x.dtype))
 
 

@@ -52,7 +52,12 @@ def _index_rule(x: Spec, key: Key) -> Spec:
         return Spec(indexed_shape(x.shape, key), x.dtype)
     except IndexError as error:
         expected = f"an index into shape {x.shape}"
-        raise ShapeError(f"the index does not fit: {error}", expected=expected, got=key) from None
+        raise ShapeError(
+            f"the index does not fit: {error}",
+            expected=expected,
+            got=key,
+            fix="stay within the shape, or reshape first",
+        ) from None
 
 
 def _shift(key: Key, size: int) -> Key:
@@ -106,7 +111,12 @@ def _update_transpose(ct: Expr, position: int, args: Sequence[Expr], key: Key) -
 def _update_rule(x: Spec, part: Spec, key: Key) -> Spec:
     target = _index_rule(x, key).shape
     if broadcast(target, part.shape) != target:
-        raise ShapeError("the value does not fit the place it is written to", expected=target, got=part.shape)
+        raise ShapeError(
+            "the value does not fit the place it is written to",
+            expected=target,
+            got=part.shape,
+            fix="reshape the value, or correct the index",
+        )
     return x
 
 
@@ -180,7 +190,12 @@ gather: Linear = Linear(
 def _scatter_rule(x: Spec, part: Spec, *indices: Spec) -> Spec:
     target = _gather_rule(x, *indices).shape
     if part.shape != target:
-        raise ShapeError("the values do not fit the places they go to", expected=target, got=part.shape)
+        raise ShapeError(
+            "the values do not fit the places they go to",
+            expected=target,
+            got=part.shape,
+            fix="reshape the values, or correct the indices",
+        )
     return x
 
 

@@ -103,10 +103,19 @@ def square(name: str, x: Spec) -> None:
 def matrix(name: str, x: Spec) -> None:
     """Raise ShapeError or DtypeError unless ``x`` is of matrices that LAPACK takes."""
     if len(x.shape) < 2:
-        raise ShapeError(f"{name} needs matrices", expected="(…, n, m), two axes or more", got=x.shape)
+        raise ShapeError(
+            f"{name} needs matrices",
+            expected="(…, n, m), two axes or more",
+            got=x.shape,
+            fix="pass an array with at least two axes",
+        )
     if x.dtype.name not in ("float32", "float64", "complex64", "complex128"):
-        raise DtypeError(f"{name} is not defined for this dtype", expected="float32, float64, complex64 or complex128",
-                         got=x.dtype)  # fmt: skip
+        raise DtypeError(
+            f"{name} is not defined for this dtype",
+            expected="float32, float64, complex64 or complex128",
+            got=x.dtype,
+            fix="convert it with .astype",
+        )
 
 
 def checked(name: str, needs: str, fix: str) -> Callable[[Any], Any]:

@@ -65,7 +65,12 @@ total = Linear(
 
 def _extreme_rule(x: Spec, axes: Axes, keepdims: bool) -> Spec:
     if any(x.shape[a] == 0 for a in axes):
-        raise ShapeError("the largest or smallest of no elements", expected="axes of size 1 or more", got=x.shape)
+        raise ShapeError(
+            "the largest or smallest of no elements",
+            expected="axes of size 1 or more",
+            got=x.shape,
+            fix="leave empty arrays out, or pass initial=…",
+        )
     return Spec(reduced_shape(x.shape, axes, keepdims), x.dtype)
 
 
@@ -140,7 +145,12 @@ def _position(name: str, run: Any, shape_rule: Any, latex: str, sentence: str) -
 
 def _arg_rule(x: Spec, axis: int) -> Spec:
     if x.shape[axis] == 0:
-        raise ShapeError("the position of the largest or smallest of no elements", expected="size 1 or more", got=0)
+        raise ShapeError(
+            "the position of the largest or smallest of no elements",
+            expected="size 1 or more",
+            got=0,
+            fix="leave empty arrays out",
+        )
     return Spec(reduced_shape(x.shape, (axis,), False), INT)
 
 

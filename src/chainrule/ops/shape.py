@@ -28,6 +28,7 @@ def _reshape_rule(x: Spec, shape: Shape) -> Spec:
             "the sizes before and after reshaping differ",
             expected=f"a shape of {math.prod(x.shape)} elements, as {x.shape} has",
             got=f"{shape}, which has {math.prod(shape)}",
+            fix="pass sizes whose product is the number of elements; one of them may be -1",
         )
     return Spec(tuple(shape), x.dtype)
 
@@ -64,7 +65,12 @@ transpose: Linear = Linear(
 
 def _broadcast_rule(x: Spec, shape: Shape) -> Spec:
     if broadcast(x.shape, shape) != tuple(shape):
-        raise ShapeError("can't be broadcast", expected=f"a shape that stretches to {shape}", got=x.shape)
+        raise ShapeError(
+            "can't be broadcast",
+            expected=f"a shape that stretches to {shape}",
+            got=x.shape,
+            fix="reshape it first, or give it axes of size 1 (x[:, None])",
+        )
     return Spec(tuple(shape), x.dtype)
 
 
@@ -98,6 +104,7 @@ def _concatenate_rule(*specs: Spec, axis: int) -> Spec:
                 "arrays to concatenate differ in another axis than the one they are joined along",
                 expected=f"shapes that agree with {first} except in axis {axis}",
                 got=s.shape,
+                fix="make the other axes equal (np.reshape, np.broadcast_to), or use np.stack for a new axis",
             )
     size = sum(s.shape[axis] for s in specs)
     return Spec((*first[:axis], size, *first[axis + 1 :]), specs[0].dtype)

@@ -294,7 +294,13 @@ class Pool:
     def __init__(self, threads: int | None = None) -> None:
         threads = threads_wanted() if threads is None else threads
         if not 1 <= threads <= _MOST_THREADS:
-            raise OptionError("threads is out of range", expected=f"1 to {_MOST_THREADS}", got=threads, where="Pool")
+            raise OptionError(
+                "threads is out of range",
+                expected=f"1 to {_MOST_THREADS}",
+                got=threads,
+                where="Pool",
+                fix="pass a number of threads in that range",
+            )
         self.threads = threads
         self._lock = threading.Lock()
         self._fresh()

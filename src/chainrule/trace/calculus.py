@@ -27,9 +27,21 @@ from chainrule.trace.table import implements
 def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = np._NoValue, append: Any = np._NoValue) -> Any:
     x = as_symbol(a)
     if n < 0:
-        raise ShapeError("order must be non-negative", expected="n ≥ 0", got=n, where=user_source())
+        raise ShapeError(
+            "order must be non-negative",
+            expected="n ≥ 0",
+            got=n,
+            where=user_source(),
+            fix="pass n=0 or more",
+        )
     if x.ndim == 0:
-        raise ShapeError("diff requires input that is at least one dimensional", got=x.shape, where=user_source())
+        raise ShapeError(
+            "diff requires input that is at least one dimensional",
+            expected="1 axis or more",
+            got=x.shape,
+            where=user_source(),
+            fix="pass an array with at least one axis (np.atleast_1d)",
+        )
     at = normalize_axis(axis, x.ndim)
     parts = [_border(v, x, at) if v is not x else x for v in (prepend, x, append) if v is not np._NoValue]
     x = np.concatenate(parts, axis=at) if len(parts) > 1 else x
@@ -61,8 +73,13 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
     if len(spacings) == 1 and np.ndim(spacings[0]) == 0:
         spacings = spacings * len(order)
     if len(spacings) != len(order):
-        raise ShapeError("np.gradient: one spacing per axis", expected=len(order), got=len(spacings),
-                         where=user_source())  # fmt: skip
+        raise ShapeError(
+            "np.gradient: one spacing per axis",
+            expected=len(order),
+            got=len(spacings),
+            where=user_source(),
+            fix="pass one spacing for all axes, or one for each",
+        )
     if edge_order not in (1, 2):
         raise choose("edge_order", edge_order, (1, 2), where=user_source())
     made = [_gradient_along(x, at, h, edge_order) for at, h in zip(order, spacings, strict=True)]
@@ -71,8 +88,13 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
 
 def _gradient_along(x: Any, at: int, h: Any, edge_order: int) -> Any:
     if x.shape[at] < edge_order + 1:
-        raise ShapeError("np.gradient needs more elements along the axis", expected=f"{edge_order + 1} or more",
-                         got=x.shape, where=user_source())  # fmt: skip
+        raise ShapeError(
+            "np.gradient needs more elements along the axis",
+            expected=f"{edge_order + 1} or more",
+            got=x.shape,
+            where=user_source(),
+            fix="leave the axis out (axis=…), or pass more points",
+        )
     x = np.moveaxis(x, at, 0)
     steps = _steps(h, x)
     a, b = steps[:-1], steps[1:]
@@ -97,8 +119,13 @@ def _steps(h: Any, x: Any) -> Any:
     else:
         coordinates = floating(h)
         if coordinates.shape != (n + 1,):
-            raise ShapeError("np.gradient: as many coordinates as elements along the axis", expected=(n + 1,),
-                             got=coordinates.shape, where=user_source())  # fmt: skip
+            raise ShapeError(
+                "np.gradient: as many coordinates as elements along the axis",
+                expected=(n + 1,),
+                got=coordinates.shape,
+                where=user_source(),
+                fix="pass one coordinate per element",
+            )
         made = diff(coordinates)
     return np.reshape(made, (n,) + (1,) * (x.ndim - 1))
 
@@ -136,8 +163,13 @@ def unwrap(p: Any, discont: Any = None, axis: int = -1, *, period: Any = 2 * np.
 def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
     at, knots, heights = (floating(v) for v in (x, xp, fp))
     if knots.ndim != 1 or knots.shape != heights.shape or not knots.size:
-        raise ShapeError("np.interp: the data points are two vectors of one size, 1 or more", expected=knots.shape,
-                         got=heights.shape, where=user_source())  # fmt: skip
+        raise ShapeError(
+            "np.interp: the data points are two vectors of one size, 1 or more",
+            expected=knots.shape,
+            got=heights.shape,
+            where=user_source(),
+            fix="pass xp and fp as vectors of one size",
+        )
     at, knots = (p.cast(v, dtype=np.dtype(float)) if v.dtype != np.float64 else v for v in (at, knots))
     wide = np.dtype(complex if heights.dtype.kind == "c" else float)
     heights = heights if heights.dtype == wide else p.cast(heights, dtype=wide)
@@ -175,7 +207,13 @@ def _cut_convolution(a: Any, v: Any, mode: str, name: str) -> Any:
         raise choose(f"{name}'s mode", mode, _CUTS, where=user_source())
     m = v.shape[0]
     if not m:
-        raise ShapeError(f"{name}: v cannot be empty", expected="size 1 or more", got=v.shape, where=user_source())
+        raise ShapeError(
+            f"{name}: v cannot be empty",
+            expected="size 1 or more",
+            got=v.shape,
+            where=user_source(),
+            fix="pass at least one element",
+        )
     before = {"full": m - 1, "same": m // 2, "valid": 0}[mode]
     after = {"full": m - 1, "same": m - 1 - m // 2, "valid": 0}[mode]
     return _windows(np.pad(a, (before, after)), m) @ v[::-1]
@@ -207,8 +245,13 @@ def sliding_window_view(
     axes = [normalize_axis(int(i), array.ndim) for i in (range(array.ndim) if axis is None else np.atleast_1d(axis))]
     for width, at in zip(sizes, axes, strict=True):
         if width > array.shape[at] or width < 0:
-            raise ShapeError("window shape cannot be larger than input array shape", expected=f"≤ {array.shape[at]}",
-                             got=width, where=user_source())  # fmt: skip
+            raise ShapeError(
+                "window shape cannot be larger than input array shape",
+                expected=f"≤ {array.shape[at]}",
+                got=width,
+                where=user_source(),
+                fix="pass a window that fits into the array",
+            )
 
     def read(base: Any) -> Any:
         made: Any = Symbol(base.builder, base.index)
@@ -394,8 +437,13 @@ def apply_along_axis(func1d: Any, axis: int, arr: Any, *args: Any, **kwargs: Any
     lead = moved.shape[:-1]
     rows = [as_symbol(func1d(moved[i], *args, **kwargs)) for i in np.ndindex(*lead)]
     if not rows:
-        raise ShapeError("np.apply_along_axis: there is no row to apply the function to",
-                         expected="no axis of size 0", got=x.shape, where=user_source())  # fmt: skip
+        raise ShapeError(
+            "np.apply_along_axis: there is no row to apply the function to",
+            expected="no axis of size 0",
+            got=x.shape,
+            where=user_source(),
+            fix="leave empty arrays out",
+        )
     made = np.reshape(np.stack(rows), lead + rows[0].shape)
     order = [*range(at), *range(len(lead), made.ndim), *range(at, len(lead))]
     return np.transpose(made, order)

@@ -33,7 +33,11 @@ def _sized(x: Any, n: int, axis: int) -> Any:
     size = x.shape[axis]
     if n < 1:
         raise ShapeError(
-            "a Fourier transform needs at least one point", expected="n of 1 or more", got=n, where=user_source()
+            "a Fourier transform needs at least one point",
+            expected="n of 1 or more",
+            got=n,
+            where=user_source(),
+            fix="pass n=1 or more, and no empty axis",
         )
     key = tuple((0, min(n, size), 1) if i == axis else (0, k, 1) for i, k in enumerate(x.shape))
     if n < size:
@@ -80,7 +84,11 @@ def irfft(a: Any, n: Any = None, axis: int = -1, norm: Any = None, out: Any = No
     points = 2 * (x.shape[at] - 1) if n is None else int(n)
     if points < 1:
         raise ShapeError(
-            "a Fourier transform needs at least one point", expected="n of 1 or more", got=points, where=user_source()
+            "a Fourier transform needs at least one point",
+            expected="n of 1 or more",
+            got=points,
+            where=user_source(),
+            fix="pass n=1 or more, and a spectrum of 2 values or more",
         )
     return ops.irfft(_sized(x, points // 2 + 1, at), axis=at, n=points, norm=_norm(norm))
 
@@ -106,8 +114,13 @@ def _plan(x: Any, s: Any, axes: Any) -> tuple[list[int | None], list[int]]:
     given = [None] * len(along) if s is None else s
     sizes = [None if n is None or n == -1 else int(n) for n in given]
     if len(sizes) != len(along) or not along:
-        raise ShapeError("s and axes must be of one length, and name an axis", expected=f"{len(along)} sizes", got=s,
-                         where=user_source())  # fmt: skip
+        raise ShapeError(
+            "s and axes must be of one length, and name an axis",
+            expected=f"{len(along)} sizes",
+            got=s,
+            where=user_source(),
+            fix="pass one size per axis",
+        )
     return sizes, along
 
 

@@ -51,11 +51,21 @@ def parse(key: Any, shape: tuple[int, ...]) -> Parsed:
     consumed = sum(_consumes(q) for q in parts)
     if consumed > len(shape):
         raise IndexingError(
-            "too many indices", expected=f"at most {len(shape)} for shape {shape}", got=consumed, where=user_source()
+            "too many indices",
+            expected=f"at most {len(shape)} for shape {shape}",
+            got=consumed,
+            where=user_source(),
+            fix="leave indices out, or give the array more axes",
         )
     dots = [i for i, q in enumerate(parts) if q is Ellipsis]
     if len(dots) > 1:
-        raise IndexingError("an index can only have one ellipsis", got=key, where=user_source())
+        raise IndexingError(
+            "an index can only have one ellipsis",
+            expected="one … at most",
+            got=key,
+            where=user_source(),
+            fix="write : for the others",
+        )
     at = dots[0] if dots else len(parts)
     parts[at : at + 1] = [slice(None)] * (len(shape) - consumed)
 
@@ -113,6 +123,7 @@ def _part(part: Any) -> Any:
         expected="ints, slices, None, …, integer arrays or boolean masks",
         got=repr(part),
         where=user_source(),
+        fix="use those; a list of numbers is an integer array",
     )
 
 
@@ -127,7 +138,11 @@ def _consumes(part: Any) -> int:
 def _checked(i: int, size: int, axis: int) -> int:
     if not -size <= i < size:
         raise IndexingError(
-            "index out of range", expected=f"-{size} <= index < {size} in axis {axis}", got=i, where=user_source()
+            "index out of range",
+            expected=f"-{size} <= index < {size} in axis {axis}",
+            got=i,
+            where=user_source(),
+            fix="stay within the axis; negative indices count from its end",
         )
     return i % size
 
@@ -154,14 +169,20 @@ def _index_arrays(part: Any, shape: tuple[int, ...], axis: int) -> tuple[Any, ..
         if part.shape != expected:
             raise IndexingError(
                 "a boolean mask of another shape than what it selects from",
-                expected=expected, got=part.shape, where=user_source(),
-            )  # fmt: skip
+                expected=expected,
+                got=part.shape,
+                where=user_source(),
+                fix="make the mask from the array it selects from (x[x > 0])",
+            )
         return _mask_positions(part)
     if part.dtype.kind not in "iu" and part.size:
         raise IndexingError(
-            "an array used as an index must hold integers or bools", got=part.dtype, where=user_source(),
+            "an array used as an index must hold integers or bools",
+            expected="an integer or bool dtype",
+            got=part.dtype,
+            where=user_source(),
             fix="make it integer: .astype(int)",
-        )  # fmt: skip
+        )
     if isinstance(part, Expr):
         size = shape[axis]
         return (pointwise.where(pointwise.less(part, 0), part + size, part),)
@@ -172,6 +193,7 @@ def _index_arrays(part: Any, shape: tuple[int, ...], axis: int) -> tuple[Any, ..
             expected=f"-{shape[axis]} <= index < {shape[axis]} in axis {axis}",
             got=f"indices from {whole.min()} to {whole.max()}",
             where=user_source(),
+            fix="stay within the axis; negative indices count from its end",
         )
     return (np.where(whole < 0, whole + shape[axis], whole),)
 
@@ -273,8 +295,13 @@ def _written(x: Any, parsed: Parsed, value: Any, op: Any = ops.scatter) -> Any:
     while value.ndim > len(target) and value.shape[0] == 1:
         value = value[0]
     if np.broadcast_shapes(*_fits(value.shape, target)) != target:
-        raise ShapeError("the value does not fit the places it is written to", expected=target, got=value.shape,
-                         where=user_source())  # fmt: skip
+        raise ShapeError(
+            "the value does not fit the places it is written to",
+            expected=target,
+            got=value.shape,
+            where=user_source(),
+            fix="reshape the value, or correct the index",
+        )
     value = np.broadcast_to(value, target)
     middle = range(parsed.position, parsed.position + made)
     value = np.transpose(value, [*middle, *(i for i in range(value.ndim) if i not in middle)])

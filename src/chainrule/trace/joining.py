@@ -65,9 +65,12 @@ def _depth(arrays: Any) -> int:
     depths = {_depth(a) for a in arrays}
     if len(depths) != 1:
         raise ShapeError(
-            "np.block: lists are nested to different depths", expected="one depth everywhere",
-            got=f"depths {sorted(depths)}" if depths else "an empty list", where=user_source(),
-        )  # fmt: skip
+            "np.block: lists are nested to different depths",
+            expected="one depth everywhere",
+            got=f"depths {sorted(depths)}" if depths else "an empty list",
+            where=user_source(),
+            fix="nest all lists to the same depth",
+        )
     return 1 + depths.pop()
 
 
@@ -102,7 +105,13 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
         return [cut(x, at, a, b) for a, b in pairwise([0, *stops, None])]
     sections = int(indices_or_sections)
     if sections <= 0:
-        raise ShapeError("number of sections must be larger than 0", got=sections, where=user_source())
+        raise ShapeError(
+            "number of sections must be larger than 0",
+            expected="1 or more",
+            got=sections,
+            where=user_source(),
+            fix="pass 1 section or more",
+        )
     each, extra = divmod(n, sections)
     ends = np.cumsum([0] + extra * [each + 1] + (sections - extra) * [each])
     return [cut(x, at, int(a), int(b)) for a, b in pairwise(ends)]
@@ -125,7 +134,13 @@ def _split_along(name: str, axis: int, fewest: int) -> Any:
     def implementation(ary: Any, indices_or_sections: Any) -> Any:
         x = as_symbol(ary)
         if x.ndim < fewest:
-            raise ShapeError(f"{name}: too few axes", expected=f"{fewest} or more", got=x.shape, where=user_source())
+            raise ShapeError(
+                f"{name}: too few axes",
+                expected=f"{fewest} or more",
+                got=x.shape,
+                where=user_source(),
+                fix="give it more axes with np.reshape or np.atleast_2d, or use np.split with an axis",
+            )
         return split(x, indices_or_sections, 0 if x.ndim == 1 else axis)
 
     return implementation
@@ -167,7 +182,13 @@ def rot90(m: Any, k: int = 1, axes: Any = (0, 1)) -> Any:
     x = as_symbol(m)
     first, second = (normalize_axis(i, x.ndim) for i in axes)
     if first == second:
-        raise ShapeError("np.rot90 turns a plane", expected="two different axes", got=axes, where=user_source())
+        raise ShapeError(
+            "np.rot90 turns a plane",
+            expected="two different axes",
+            got=axes,
+            where=user_source(),
+            fix="pass two different axes",
+        )
     turns = k % 4
     if turns == 0:
         return x[...]
@@ -301,7 +322,13 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> An
         raise choose("np.pad's mode", mode, _MODES, where=user_source())
     widths = [(int(a), int(b)) for a, b in _pairs(pad_width, x.ndim)]
     if any(w < 0 for pair in widths for w in pair):
-        raise ShapeError("np.pad can't take negative widths", expected="0 or more", got=pad_width, where=user_source())
+        raise ShapeError(
+            "np.pad can't take negative widths",
+            expected="0 or more",
+            got=pad_width,
+            where=user_source(),
+            fix="cut with a slice instead (x[1:-1])",
+        )
     fills = _pairs(kwargs.get("constant_values" if mode == "constant" else "end_values", 0), x.ndim)
     lengths = _pairs(kwargs["stat_length"], x.ndim) if kwargs.get("stat_length") is not None else None
     made = x.copy()

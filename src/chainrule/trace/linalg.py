@@ -57,7 +57,13 @@ def inv(a: Any) -> Any:
 def tensorinv(a: Any, ind: int = 2) -> Any:
     a = floating(a)
     if ind <= 0:
-        raise ShapeError("tensorinv needs a positive ind", expected="1 or more", got=ind, where=user_source())
+        raise ShapeError(
+            "tensorinv needs a positive ind",
+            expected="1 or more",
+            got=ind,
+            where=user_source(),
+            fix="pass ind=1 or more",
+        )
     size = math.prod(a.shape[ind:])
     return np.reshape(inv(np.reshape(a, (-1, size))), a.shape[ind:] + a.shape[:ind])
 
@@ -74,8 +80,10 @@ def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
         raise ShapeError(
             "tensorsolve needs as many equations as unknowns",
             expected="prod(a.shape[:b.ndim]) == prod(a.shape[b.ndim:])",
-            got=f"{a.shape} with b.ndim = {b.ndim}", where=user_source(),
-        )  # fmt: skip
+            got=f"{a.shape} with b.ndim = {b.ndim}",
+            where=user_source(),
+            fix="reshape a so that its first axes have as many elements as the others",
+        )
     return np.reshape(solve(np.reshape(a, (size, size)), np.ravel(b)), shape)
 
 
@@ -289,7 +297,13 @@ _MATRIX_ORDERS = (None, "fro", "nuc", 1, -1, 2, -2, "inf", "-inf")
 def _matrix_norm(x: Any, order: Any, axes: tuple[int, int], keepdims: bool) -> Any:
     row, column = axes
     if row == column:
-        raise ShapeError("a matrix norm needs two distinct axes", got=axes, where=user_source())
+        raise ShapeError(
+            "a matrix norm needs two distinct axes",
+            expected="two axes",
+            got=axes,
+            where=user_source(),
+            fix="name two different axes",
+        )
     if order in (None, "fro", "f"):
         return ops.norm(x, axes=tuple(sorted(axes)), keepdims=keepdims)
     if order in (2, -2, "nuc"):
@@ -333,7 +347,13 @@ def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any
 def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
     x = floating(x)
     if x.ndim < 2:
-        raise ShapeError("a matrix norm needs matrices", expected="(…, n, m)", got=x.shape, where=user_source())
+        raise ShapeError(
+            "a matrix norm needs matrices",
+            expected="(…, n, m)",
+            got=x.shape,
+            where=user_source(),
+            fix="pass axis=… for a vector norm",
+        )
     return _matrix_norm(x, ord, (x.ndim - 2, x.ndim - 1), bool(keepdims))
 
 

@@ -29,10 +29,22 @@ def _diagonal_places(rows: int, columns: int, offset: int) -> tuple[Any, Any]:
 def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     x = as_symbol(a)
     if x.ndim < 2:
-        raise ShapeError("diag requires an array of at least two dimensions", got=x.shape, where=user_source())
+        raise ShapeError(
+            "diag requires an array of at least two dimensions",
+            expected="2 axes or more",
+            got=x.shape,
+            where=user_source(),
+            fix="use np.diag for vectors, or reshape",
+        )
     first, second = normalize_axis(axis1, x.ndim), normalize_axis(axis2, x.ndim)
     if first == second:
-        raise ShapeError("a diagonal lies in a plane", expected="two different axes", got=axis1, where=user_source())
+        raise ShapeError(
+            "a diagonal lies in a plane",
+            expected="two different axes",
+            got=axis1,
+            where=user_source(),
+            fix="pass two different axes",
+        )
     rows, columns = _diagonal_places(x.shape[first], x.shape[second], offset)
     rest = [i for i in range(x.ndim) if i not in (first, second)]
     order = (first, second, *rest)
@@ -55,7 +67,13 @@ def diag(v: Any, k: int = 0) -> Any:
     if x.ndim == 2:
         return diagonal(x, k)
     if x.ndim != 1:
-        raise ShapeError("Input must be 1- or 2-d.", expected="a vector or a matrix", got=x.shape, where=user_source())
+        raise ShapeError(
+            "Input must be 1- or 2-d.",
+            expected="a vector or a matrix",
+            got=x.shape,
+            where=user_source(),
+            fix="reshape it, or use np.diagonal for stacks of matrices",
+        )
     n = x.shape[0] + abs(k)
     made = np.zeros_like(x, shape=(n, n))
     made[_diagonal_places(n, n, k)] = x
@@ -107,7 +125,13 @@ def triu(m: Any, k: int = 0) -> Any:
 def _below(x: Any, k: int) -> Any:
     """Where the last two axes of ``x`` lie on or below its ``k``-th diagonal."""
     if x.ndim == 0:
-        raise ShapeError("a triangle needs an axis", expected="1 axis or more", got=x.shape, where=user_source())
+        raise ShapeError(
+            "a triangle needs an axis",
+            expected="1 axis or more",
+            got=x.shape,
+            where=user_source(),
+            fix="pass an array with at least one axis",
+        )
     rows, columns = x.shape[-2:] if x.ndim > 1 else x.shape * 2
     return np.tri(rows, columns, k=k, dtype=bool)
 
@@ -151,7 +175,13 @@ def ix_(*args: Any) -> Any:
     for i, sequence in enumerate(args):
         x = as_symbol(sequence)
         if x.ndim != 1:
-            raise ShapeError("Cross index must be 1 dimensional", got=x.shape, where=user_source())
+            raise ShapeError(
+                "Cross index must be 1 dimensional",
+                expected="vectors",
+                got=x.shape,
+                where=user_source(),
+                fix="pass vectors (np.ravel)",
+            )
         if x.dtype.kind == "b":
             x = as_symbol(np.nonzero(x.value)[0])
         made.append(np.reshape(x, (1,) * i + (x.size,) + (1,) * (len(args) - i - 1)))
@@ -162,7 +192,13 @@ def ix_(*args: Any) -> Any:
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     x = as_symbol(x)
     if x.ndim != 1:
-        raise ShapeError("x must be a one-dimensional array or sequence.", got=x.shape, where=user_source())
+        raise ShapeError(
+            "x must be a one-dimensional array or sequence.",
+            expected="a vector",
+            got=x.shape,
+            where=user_source(),
+            fix="np.ravel(x)",
+        )
     n = x.shape[0] if N is None else N
     made = x[:, None] ** np.arange(n)
     return made if increasing else flip(made, 1)

@@ -38,6 +38,16 @@ def matmul(x: Any, y: Any) -> Any:
             where=user_source(),
             fix="use * for a product with a scalar",
         )
+    inner = a.shape[-1], b.shape[-2 if b.ndim > 1 else 0]
+    if inner[0] != inner[1]:  # here, so that a vector is shown without the axis it gets
+        raise ShapeError(
+            "matmul: the inner sizes of a matrix product differ",
+            expected=f"{'(k,)' if a.ndim == 1 else '(…, n, k)'} @ {'(k,)' if b.ndim == 1 else '(…, k, m)'}; "
+            f"here k = {inner[0]} from the left",
+            got=f"{a.shape} @ {b.shape}",
+            where=user_source(),
+            fix="transpose or reshape one of the two so that the inner sizes agree",
+        )
     left = a if a.ndim > 1 else np.expand_dims(a, 0)
     right = b if b.ndim > 1 else np.expand_dims(b, 1)
     out = matrix_product(left, right)
@@ -93,9 +103,12 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     left, right = _contracted(a, b, axes)
     if len(left) != len(right) or any(a.shape[i] != b.shape[j] for i, j in zip(left, right, strict=True)):
         raise ShapeError(
-            "the axes to be summed over do not match", expected="as many axes on both sides, of the same sizes",
-            got=f"{a.shape} and {b.shape}, axes={axes}", where=user_source(),
-        )  # fmt: skip
+            "the axes to be summed over do not match",
+            expected="as many axes on both sides, of the same sizes",
+            got=f"{a.shape} and {b.shape}, axes={axes}",
+            where=user_source(),
+            fix="name axes of equal sizes in axes=(…, …)",
+        )
     kept_a = [i for i in range(a.ndim) if i not in left]
     kept_b = [i for i in range(b.ndim) if i not in right]
     size = math.prod(a.shape[i] for i in left)
@@ -112,9 +125,12 @@ def _contracted(a: Any, b: Any, axes: Any) -> tuple[list[int], list[int]]:
     if isinstance(axes, (int, np.integer)):
         if not 0 <= axes <= min(a.ndim, b.ndim):
             raise ShapeError(
-                "tensordot: too many axes to sum over", expected=f"0 to {min(a.ndim, b.ndim)}", got=axes,
+                "tensordot: too many axes to sum over",
+                expected=f"0 to {min(a.ndim, b.ndim)}",
+                got=axes,
                 where=user_source(),
-            )  # fmt: skip
+                fix="pass fewer axes, or name them: axes=([…], […])",
+            )
         return list(range(a.ndim - axes, a.ndim)), list(range(axes))
     left, right = axes
     left = [left] if isinstance(left, (int, np.integer)) else left
@@ -145,8 +161,11 @@ def multi_dot(arrays: Any, *, out: Any = None) -> Any:
     if len(chain) < 2 or any(x.ndim != 2 for x in chain[1:-1]) or any(x.ndim not in (1, 2) for x in chain):
         raise ShapeError(
             "multi_dot needs a chain of matrices, of which the first and the last may be vectors",
-            expected="two arrays or more", got=[x.shape for x in chain], where=user_source(),
-        )  # fmt: skip
+            expected="two arrays or more",
+            got=[x.shape for x in chain],
+            where=user_source(),
+            fix="pass two arrays or more, of 2 axes each; multiply stacks with @",
+        )
     sizes = [1 if chain[0].ndim == 1 else chain[0].shape[0]]
     sizes += [x.shape[0] if x.ndim == 1 or i else x.shape[1] for i, x in enumerate(chain[:1])]
     sizes += [1 if x.ndim == 1 else x.shape[1] for x in chain[1:]]

@@ -71,9 +71,12 @@ def flatnonzero(a: Any) -> Any:
 def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
     if len(condlist) != len(choicelist) or not len(condlist):
         raise ShapeError(
-            "np.select takes as many choices as conditions", expected=f"{len(condlist)} choices, at least one",
-            got=len(choicelist), where=user_source(),
-        )  # fmt: skip
+            "np.select takes as many choices as conditions",
+            expected=f"{len(condlist)} choices, at least one",
+            got=len(choicelist),
+            where=user_source(),
+            fix="pass one choice per condition",
+        )
     weak = all(isinstance(v, (int, float, complex)) and not isinstance(v, bool) for v in (*choicelist, default))
     values = together([*choicelist, default]) if weak else promoted([*choicelist, default])
     made = values[-1]
@@ -93,8 +96,10 @@ def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> An
         raise ShapeError(
             "np.piecewise: wrong number of functions",
             expected=f"{len(conditions)} or {len(conditions) + 1} for {len(conditions)} conditions",
-            got=len(functions), where=user_source(),
-        )  # fmt: skip
+            got=len(functions),
+            where=user_source(),
+            fix="pass one function per condition, and at most one more for the rest",
+        )
     made = np.zeros_like(x)
     if len(functions) > len(conditions):
         made = _piece(functions[-1], x, args, kw)
@@ -182,9 +187,12 @@ def _along(x: Any, indices: Any, axis: Any) -> tuple[Any, Any]:
         return np.ravel(x), (index,)
     if index.ndim != x.ndim:
         raise ShapeError(
-            "the indices and the array must have the same number of axes", expected=x.ndim, got=index.ndim,
+            "the indices and the array must have the same number of axes",
+            expected=x.ndim,
+            got=index.ndim,
             where=user_source(),
-        )  # fmt: skip
+            fix="give the indices as many axes (np.expand_dims), or use x[indices]",
+        )
     at = normalize_axis(axis, x.ndim)
     grid = [np.arange(n).reshape(-1, *([1] * (x.ndim - i - 1))) for i, n in enumerate(x.shape)]
     return x, tuple(index if i == at else g for i, g in enumerate(grid))

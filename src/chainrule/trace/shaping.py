@@ -29,8 +29,11 @@ def full_shape(shape: Any, size: int) -> tuple[int, ...]:
     if -1 in wanted or known != size:
         raise ShapeError(
             "the sizes before and after reshaping differ",
-            expected=f"a shape of {size} elements", got=wanted, where=user_source(),
-        )  # fmt: skip
+            expected=f"a shape of {size} elements",
+            got=wanted,
+            where=user_source(),
+            fix="pass sizes whose product is the number of elements; one of them may be -1",
+        )
     return wanted
 
 
@@ -63,7 +66,12 @@ def transpose(a: Any, axes: Any = None) -> Any:
     x = as_symbol(a)
     order = tuple(range(x.ndim))[::-1] if axes is None else tuple(normalize_axis(i, x.ndim) for i in axes)
     if sorted(order) != list(range(x.ndim)):
-        raise ShapeError("not an order of the axes", expected=f"the {x.ndim} axes, each once", got=axes)
+        raise ShapeError(
+            "not an order of the axes",
+            expected=f"the {x.ndim} axes, each once",
+            got=axes,
+            fix="name each axis once",
+        )
     back = tuple(int(i) for i in np.argsort(order))
     return ops.transpose(x, axes=order)._as_view(
         x, lambda base: ops.transpose(base, axes=order), lambda base, new: ops.transpose(new, axes=back)
@@ -116,7 +124,12 @@ def squeeze(a: Any, axis: Any = None) -> Any:
     x = as_symbol(a)
     gone = [i for i, n in enumerate(x.shape) if n == 1] if axis is None else normalize_axes(axis, x.ndim)
     if any(x.shape[i] != 1 for i in gone):
-        raise ShapeError("only axes of size 1 can be dropped", expected="size 1", got=f"{x.shape}, axis={axis}")
+        raise ShapeError(
+            "only axes of size 1 can be dropped",
+            expected="size 1",
+            got=f"{x.shape}, axis={axis}",
+            fix="name axes of size 1, or index the others (x[:, 0])",
+        )
     return _same_numbers(x, tuple(n for i, n in enumerate(x.shape) if i not in gone), True)
 
 
@@ -340,7 +353,13 @@ def together(arrays: Sequence[Any], dtype: Any = None) -> list[Any]:
     """Arrays as Symbols of one dtype."""
     symbols = [as_symbol(a) for a in arrays]
     if not symbols:
-        raise ShapeError("no arrays to join", expected="at least one array", got="none", where=user_source())
+        raise ShapeError(
+            "no arrays to join",
+            expected="at least one array",
+            got="none",
+            where=user_source(),
+            fix="pass at least one array",
+        )
     wanted = np.result_type(*[s.dtype for s in symbols]) if dtype is None else np.dtype(dtype)
     return [s if s.dtype == wanted else pointwise.cast(s, dtype=wanted) for s in symbols]
 
@@ -369,8 +388,11 @@ def stack(arrays: Any, axis: int = 0, *, dtype: Any = None, casting: Any = None)
     parts = together(list(arrays), dtype)
     if len({part.shape for part in parts}) > 1:
         raise ShapeError(
-            "arrays to stack differ in shape", expected=parts[0].shape,
-            got=next(part.shape for part in parts if part.shape != parts[0].shape), where=user_source(),
-        )  # fmt: skip
+            "arrays to stack differ in shape",
+            expected=parts[0].shape,
+            got=next(part.shape for part in parts if part.shape != parts[0].shape),
+            where=user_source(),
+            fix="make their shapes equal (np.broadcast_to, np.reshape), or use np.concatenate",
+        )
     axis = normalize_axis(axis, parts[0].ndim + 1)
     return ops.concatenate(*[expand_dims(part, axis) for part in parts], axis=axis)

@@ -35,7 +35,13 @@ def sort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable:
     if axis is None:
         x, axis = np.ravel(x), 0
     if x.ndim == 0:
-        raise ShapeError("a scalar can't be sorted", expected="at least one axis", got=x.shape, where=user_source())
+        raise ShapeError(
+            "a scalar can't be sorted",
+            expected="at least one axis",
+            got=x.shape,
+            where=user_source(),
+            fix="pass an array with at least one axis",
+        )
     return np.take_along_axis(x, argsort(x, axis), axis)
 
 
@@ -59,7 +65,13 @@ def argpartition(a: Any, kth: Any, axis: Any = -1, kind: str = "introselect", or
 def lexsort(keys: Any, axis: int = -1) -> Any:
     rows = [as_symbol(k) for k in keys]
     if not rows:
-        raise ShapeError("need sequence of keys with len > 0 in lexsort", got="no keys", where=user_source())
+        raise ShapeError(
+            "need sequence of keys with len > 0 in lexsort",
+            expected="1 key or more",
+            got="no keys",
+            where=user_source(),
+            fix="pass at least one key",
+        )
     if rows[0].ndim == 0:
         return as_symbol(np.int64(0))
     found = argsort(rows[0], axis)
@@ -84,7 +96,13 @@ def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Any:
         raise choose("np.searchsorted's side", side, ("left", "right"), where=user_source())
     row, sought = together([a, v])
     if row.ndim != 1:
-        raise ShapeError("np.searchsorted searches a vector", expected="1 axis", got=row.shape, where=user_source())
+        raise ShapeError(
+            "np.searchsorted searches a vector",
+            expected="1 axis",
+            got=row.shape,
+            where=user_source(),
+            fix="np.ravel the array, or search row by row with cr.vmap",
+        )
     if sorter is not None:
         row = row[sorter]
     n = row.shape[0]

@@ -181,9 +181,12 @@ def _as_scipy_takes(ufunc: Any, call: Callable[..., Any]) -> Callable[..., Any]:
         kinds = [_weak(x) for x in args]
         if any(np.dtype(kind).kind == "c" for kind in kinds) and call not in (p.log1p, p.expm1):
             raise DtypeError(
-                f"{ufunc.__name__} is traced for real numbers only", expected="float32 or float64",
-                got=", ".join(str(np.dtype(kind)) for kind in kinds), where=user_source(),
-            )  # fmt: skip
+                f"{ufunc.__name__} is traced for real numbers only",
+                expected="float32 or float64",
+                got=", ".join(str(np.dtype(kind)) for kind in kinds),
+                where=user_source(),
+                fix="take np.real or np.abs first",
+            )
         into = ufunc.resolve_dtypes((*kinds, *([None] * ufunc.nout)))[: len(args)]
         float_type = next(dtype for dtype in into[::-1] if dtype.kind in "fc")  # an integer order counts as a float
         ready = [

@@ -37,9 +37,12 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
         places = [] if axis is None else [normalize_axis(i, x.ndim) for i in axes]
         if axis is None or w.shape != tuple(x.shape[i] for i in places):
             raise ShapeError(
-                "np.average: the weights do not fit", expected=f"shape {x.shape}, or the sizes along axis={axis}",
-                got=w.shape, where=user_source(),
-            )  # fmt: skip
+                "np.average: the weights do not fit",
+                expected=f"shape {x.shape}, or the sizes along axis={axis}",
+                got=w.shape,
+                where=user_source(),
+                fix="pass weights of the array's shape, or a vector and the axis it belongs to",
+            )
         w = np.transpose(w, np.argsort(places))
         w = np.reshape(w, tuple(n if i in places else 1 for i, n in enumerate(x.shape)))
     total = np.astype(np.sum(np.broadcast_to(w, x.shape), axis, keepdims=keep), np.result_type(x.dtype, w.dtype))
@@ -66,7 +69,13 @@ def _positions(n: int, q: Any, method: str) -> Any:
         try:
             return np.quantile(np.arange(float(n)), q, method=method)  # type: ignore[call-overload]
         except ValueError as error:
-            raise ShapeError(f"np.quantile: {error}", got=f"q={q!r}, method={method!r}", where=user_source()) from None
+            raise ShapeError(
+                f"np.quantile: {error}",
+                expected="q between 0 and 1",
+                got=f"q={q!r}, method={method!r}",
+                where=user_source(),
+                fix="correct q or method",
+            ) from None
     if method != "linear":
         raise refuse("np.quantile with a traced q", "method", method, "use method='linear'")
     return p.cast(q, dtype=np.dtype(float)) * float(n - 1)
@@ -102,7 +111,13 @@ def quantile(
     flat, shape = _joined_axes(x, axis)
     n = flat.shape[-1]
     if n == 0:
-        raise ShapeError("the quantile of no elements", expected="size 1 or more", got=x.shape, where=user_source())
+        raise ShapeError(
+            "the quantile of no elements",
+            expected="size 1 or more",
+            got=x.shape,
+            where=user_source(),
+            fix="leave empty arrays out",
+        )
     ordered = np.sort(flat, axis=-1)
     dtype = _share_dtype(x, q, method)
     q = q if isinstance(q, Expr) else np.asarray(q)
@@ -208,8 +223,13 @@ def cov(
 ) -> Any:  # fmt: skip
     x = _double(m) if dtype is None else np.astype(as_symbol(m), np.dtype(dtype))
     if x.ndim > 2:
-        raise ShapeError("m has more than 2 dimensions", expected="a vector or a matrix", got=x.shape,
-                         where=user_source())  # fmt: skip
+        raise ShapeError(
+            "m has more than 2 dimensions",
+            expected="a vector or a matrix",
+            got=x.shape,
+            where=user_source(),
+            fix="reshape it to variables × observations",
+        )
     x = np.atleast_2d(x)
     if not rowvar and np.ndim(m) != 1:
         x = x.T
@@ -261,9 +281,12 @@ def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
     value = np.asarray(x.value) if isinstance(x, Symbol) else np.asarray(x)
     if value.ndim != 1 or (value.size and value.dtype.kind not in "iub"):
         raise TraceError(
-            "np.bincount counts a vector of integers", expected="a vector of integers ≥ 0",
-            got=f"shape {value.shape}, {value.dtype}", where=user_source(),
-        )  # fmt: skip
+            "np.bincount counts a vector of integers",
+            expected="a vector of integers ≥ 0",
+            got=f"shape {value.shape}, {value.dtype}",
+            where=user_source(),
+            fix="np.ravel it and make it integer: .astype(int)",
+        )
     size = max(int(minlength), int(value.max()) + 1 if value.size else 0)
     if weights is None:
         return np.bincount(value, minlength=minlength)

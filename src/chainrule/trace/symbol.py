@@ -131,8 +131,11 @@ class Symbol(Expr):
             if np.broadcast_shapes(value.shape, self.shape) != self.shape:
                 raise ShapeError(
                     "the result does not fit the array it is written into",
-                    expected=self.shape, got=value.shape, where=user_source(),
-                )  # fmt: skip
+                    expected=self.shape,
+                    got=value.shape,
+                    where=user_source(),
+                    fix="make the result with a = a + x, or write into an array of its shape",
+                )
             value = ARRAY_FUNCTIONS[np.broadcast_to](value, self.shape)
         if value.dtype != self.dtype:
             if not np.can_cast(value.dtype, self.dtype, cast):  # type: ignore[arg-type]
@@ -241,7 +244,18 @@ class Symbol(Expr):
         return str(self.value) if self.has_value else repr(self)
 
     def __format__(self, spec: str) -> str:
-        return format(self.value, spec) if self.has_value else format(repr(self), spec)
+        if self.has_value:
+            return format(self.value, spec)
+        try:
+            return format(repr(self), spec)
+        except ValueError:  # a number's format, and there is no number
+            raise TraceError(
+                f"the format {spec!r} needs the value of a Symbol that has none",
+                expected="a format of text: under jit, vmap and inside loops there are no values",
+                got=repr(self),
+                where=user_source(),
+                fix="print it without a format (its shape and dtype), or print the result outside",
+            ) from None
 
     # Shape
 
@@ -375,7 +389,13 @@ def as_symbol(value: Any) -> Any:
         return value
     builder = ACTIVE.get()
     if builder is None:
-        raise TraceError("there is no function being traced", got=repr(value), where=user_source())
+        raise TraceError(
+            "there is no function being traced",
+            expected="a call inside a traced function",
+            got=repr(value),
+            where=user_source(),
+            fix="call it inside a function under cr.grad, cr.jit or another transform",
+        )
     if isinstance(value, (list, tuple)):
         return ARRAY_FUNCTIONS[np.array](value)
     return builder.wrap(builder.line_of(value))

@@ -84,5 +84,9 @@ def no_such_function(function: Any, name: str) -> UnsupportedError:
 def refuse(function: str, option: str, value: object, fix: str) -> UnsupportedError:
     """The error for an option of a traced function that is not traced."""
     return UnsupportedError(
-        f"{function} is traced, but not with {option}", got=f"{option}={value!r}", where=user_source(), fix=fix
+        f"{function} is traced, but not with {option}",
+        expected="an option that is traced",
+        got=f"{option}={value!r}",
+        where=user_source(),
+        fix=fix,
     )

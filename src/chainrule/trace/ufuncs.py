@@ -109,8 +109,13 @@ def fold(
     axes = normalize_axes(axis, x.ndim)
     for a in axes:
         if x.shape[a] == 0:
-            raise ShapeError("a reduction of no elements that has no identity", expected="size 1 or more",
-                             got=x.shape, where=user_source())  # fmt: skip
+            raise ShapeError(
+                "a reduction of no elements that has no identity",
+                expected="size 1 or more",
+                got=x.shape,
+                where=user_source(),
+                fix="leave empty arrays out, or pass initial=…",
+            )
         x = _fold_axis(call, np.moveaxis(x, a, 0), a, ordered)
     return x.copy() if keepdims else np.squeeze(x, axes).copy()
 

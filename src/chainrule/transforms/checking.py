@@ -15,10 +15,11 @@ import numpy as np
 
 from chainrule.base import trees
 from chainrule.base.arrays import Array, is_differentiable
-from chainrule.base.errors import GradientError, NotDifferentiableError, choose
+from chainrule.base.errors import GradientError, NotDifferentiableError, OptionError, choose
 from chainrule.graph.builder import Builder
 from chainrule.graph.evaluate import run_plan
 from chainrule.graph.graph import Graph
+from chainrule.graph.source import user_source
 from chainrule.ops.expr import Expr
 from chainrule.trace.tracer import array_leaf, function_name, leaf_spec, trace_leaves
 from chainrule.transforms.forward import jvp_graph
@@ -50,7 +51,15 @@ def check_grads(
     """
     for mode in modes:
         if mode not in ("rev", "fwd"):
-            raise choose("modes", mode, ("rev", "fwd"))
+            raise choose("modes", mode, ("rev", "fwd"), where=user_source())
+    if order < 1 or not modes:
+        raise OptionError(
+            "check_grads has nothing to check",
+            expected="order of 1 or more, and a mode",
+            got=f"order={order}, modes={tuple(modes)}",
+            where=user_source(),
+            fix="leave them out: order=2, modes=('rev', 'fwd')",
+        )
     flat, structure = trees.flatten(tuple(args))
     leaves = [array_leaf(leaf, "check_grads: an argument") for leaf in flat]
     traced = trace_leaves(
@@ -64,6 +73,7 @@ def check_grads(
             "check_grads has nothing to differentiate",
             expected="at least one float argument and one float result",
             got=f"{len(wrt)} float arguments, {len(smooth)} float results",
+            fix="pass floats (2.0, not 2), and return a float",
         )
     graph = select_outputs(traced.graph, smooth)
     rng = np.random.default_rng(seed)
