@@ -22,3 +22,11 @@ def check(row: Row) -> None:
     assert type(caught.value) is kind
     here = f"{code.co_filename}:{code.co_firstlineno} in <lambda>"
     assert str(caught.value).replace(here, "HERE") == expected
+
+
+def check_parts(call: Callable[[], Any], error: type[Exception], parts: list[str]) -> None:
+    """The call raises an ``error`` whose message holds all ``parts``."""
+    with pytest.raises(error) as caught:
+        call()
+    for part in parts:
+        assert part in str(caught.value)

@@ -33,9 +33,31 @@ def leak() -> Any:
 pullback = cr.vjp(lambda v: {"y": v * 2}, X)[1]
 
 
-KEEPS_THE_GRADIENT = (
-    "np.stack or np.concatenate to join values; np.array([...], like=x), np.zeros_like(x), np.full_like(x, …) to make "
-    "arrays; NumPy's functions instead of math's; cr.stop_gradient(x) where no gradient is wanted"
+# Texts of more than one row.
+NEEDS_A_VALUE = (
+    "this needs the value of a Symbol that has none\n"
+    "  expected: code whose path does not depend on values: under jit, vmap and inside loops there are none\n"
+    "  got: a Symbol bool[]\n"
+    "  where: HERE\n"
+    "  what to do: np.where for a choice by element; cr.cond for a branch; cr.scan, cr.fori_loop or "
+    "cr.while_loop for a loop; static_argnums for arguments that are plain Python values"
+)
+LEAKED = (
+    "a Symbol was used after the function that made it returned\n"
+    "  expected: Symbols used only while the traced function runs\n"
+    "  got: a Symbol of the finished trace of <lambda>\n"
+    "  where: HERE\n"
+    "  what to do: return the value from the function (has_aux=True carries extra results) instead of "
+    "storing it outside"
+)
+LOSES_THE_GRADIENT = (
+    "float() would turn a traced value into a plain number and lose its gradient\n"
+    "  expected: NumPy functions that keep tracing\n"
+    "  got: a Symbol f64[]\n"
+    "  where: HERE\n"
+    "  what to do: np.stack or np.concatenate to join values; np.array([...], like=x), np.zeros_like(x), "
+    "np.full_like(x, …) to make arrays; NumPy's functions instead of math's; cr.stop_gradient(x) where no "
+    "gradient is wanted"
 )
 
 ROWS: dict[str, Row] = {
@@ -272,90 +294,47 @@ ROWS: dict[str, Row] = {
     "if": (
         TraceError,
         lambda: cr.jit(lambda v: v if v[0] > 0 else -v)(X),
-        "this needs the value of a Symbol that has none\n"
-        "  expected: code whose path does not depend on values: under jit, vmap and inside loops there are none\n"
-        "  got: a Symbol bool[]\n"
-        "  where: HERE\n"
-        "  what to do: np.where for a choice by element; cr.cond for a branch; cr.scan, cr.fori_loop or "
-        "cr.while_loop for a loop; static_argnums for arguments that are plain Python values",
+        NEEDS_A_VALUE,
     ),
     "if vmap": (
         TraceError,
         lambda: cr.vmap(lambda v: v if v > 0 else -v)(X),
-        "this needs the value of a Symbol that has none\n"
-        "  expected: code whose path does not depend on values: under jit, vmap and inside loops there are none\n"
-        "  got: a Symbol bool[]\n"
-        "  where: HERE\n"
-        "  what to do: np.where for a choice by element; cr.cond for a branch; cr.scan, cr.fori_loop or "
-        "cr.while_loop for a loop; static_argnums for arguments that are plain Python values",
+        NEEDS_A_VALUE,
     ),
     "while": (
         TraceError,
         lambda: cr.scan(lambda c, v: (c if c > 0 else v, None), 0.0, X),
-        "this needs the value of a Symbol that has none\n"
-        "  expected: code whose path does not depend on values: under jit, vmap and inside loops there are none\n"
-        "  got: a Symbol bool[]\n"
-        "  where: HERE\n"
-        "  what to do: np.where for a choice by element; cr.cond for a branch; cr.scan, cr.fori_loop or "
-        "cr.while_loop for a loop; static_argnums for arguments that are plain Python values",
+        NEEDS_A_VALUE,
     ),
     "leak use": (
         LeakedSymbolError,
         lambda: leak() + 1.0,
-        "a Symbol was used after the function that made it returned\n"
-        "  expected: Symbols used only while the traced function runs\n"
-        "  got: a Symbol of the finished trace of <lambda>\n"
-        "  where: HERE\n"
-        "  what to do: return the value from the function (has_aux=True carries extra results) instead of "
-        "storing it outside",
+        LEAKED,
     ),
     "leaked float": (
         LeakedSymbolError,
         lambda: float(leak()),
-        "a Symbol was used after the function that made it returned\n"
-        "  expected: Symbols used only while the traced function runs\n"
-        "  got: a Symbol of the finished trace of <lambda>\n"
-        "  where: HERE\n"
-        "  what to do: return the value from the function (has_aux=True carries extra results) instead of "
-        "storing it outside",
+        LEAKED,
     ),
     "leak trace": (
         LeakedSymbolError,
         lambda: cr.grad(lambda v: np.sum(v * leak()))(X),
-        "a Symbol was used after the function that made it returned\n"
-        "  expected: Symbols used only while the traced function runs\n"
-        "  got: a Symbol of the finished trace of <lambda>\n"
-        "  where: HERE\n"
-        "  what to do: return the value from the function (has_aux=True carries extra results) instead of "
-        "storing it outside",
+        LEAKED,
     ),
     "leak bool": (
         LeakedSymbolError,
         lambda: bool(leak()),
-        "a Symbol was used after the function that made it returned\n"
-        "  expected: Symbols used only while the traced function runs\n"
-        "  got: a Symbol of the finished trace of <lambda>\n"
-        "  where: HERE\n"
-        "  what to do: return the value from the function (has_aux=True carries extra results) instead of "
-        "storing it outside",
+        LEAKED,
     ),
     "plain ndarray": (
         TraceError,
         lambda: cr.grad(lambda v: np.ones(3).__setitem__(0, v[0]))(X),
-        "float() would turn a traced value into a plain number and lose its gradient\n"
-        "  expected: NumPy functions that keep tracing\n"
-        "  got: a Symbol f64[]\n"
-        "  where: HERE\n"
-        "  what to do: " + KEEPS_THE_GRADIENT,
+        LOSES_THE_GRADIENT,
     ),
     "float()": (
         TraceError,
         lambda: cr.grad(lambda v: float(v[0]) * 2)(X),
-        "float() would turn a traced value into a plain number and lose its gradient\n"
-        "  expected: NumPy functions that keep tracing\n"
-        "  got: a Symbol f64[]\n"
-        "  where: HERE\n"
-        "  what to do: " + KEEPS_THE_GRADIENT,
+        LOSES_THE_GRADIENT,
     ),
     "index of array": (
         TraceError,

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from bad_input import check_parts
 from chainrule import nn, optim, random
 from chainrule.base.errors import DtypeError, OptionError, ShapeError
 from chainrule.ops.philox import philox4x32, random_bits
@@ -270,10 +271,7 @@ def test_categorical():
     ],
 )
 def test_bad_input(call, error, parts):
-    with pytest.raises(error) as caught:
-        call()
-    for part in parts:
-        assert part in str(caught.value)
+    check_parts(call, error, parts)
 
 
 TRACED = {

@@ -219,6 +219,7 @@ class NumericColumn:
 
     @property
     def features(self) -> tuple[str, ...]:
+        """The names of the columns of ``x`` that this one becomes."""
         return (self.name, f"{self.name} is missing") if self.indicator else (self.name,)
 
     def transform(self, raw: Mapping[str, Column]) -> NDArray[np.float64]:
@@ -259,6 +260,7 @@ class CategoricalColumn:
 
     @property
     def features(self) -> tuple[str, ...]:
+        """The names of the columns of ``x`` that this one becomes, one per category."""
         return tuple(f"{self.name}={category}" for category in self.categories)
 
     def transform(self, raw: Mapping[str, Column]) -> NDArray[np.float64]:

@@ -67,6 +67,10 @@ class Target:
         return out[:, 0] if len(self.names) == 1 else out
 
     def inverse(self, y: NDArray[Any]) -> NDArray[Any]:
+        """``y`` in raw units, float64 of its shape; for classes their names (n,), of ids (n,) or scores (n, classes).
+
+        Raises :class:`DataError` for an id that no class has.
+        """
         if self.task == "classification":
             ids = np.asarray(y)
             if ids.dtype.kind == "f":

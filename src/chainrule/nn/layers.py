@@ -97,10 +97,12 @@ class Linear:
 
     @property
     def n_in(self) -> int:
+        """The number of inputs."""
         return int(self.weight.shape[0])
 
     @property
     def n_out(self) -> int:
+        """The number of outputs."""
         return int(self.weight.shape[1])
 
     def __call__(self, x: Array, *, key: Array | None = None) -> Array:
@@ -250,6 +252,7 @@ class MLP:
 
     @property
     def sizes(self) -> tuple[int, ...]:
+        """The number of inputs, then that of each layer's outputs."""
         return (self.layers[0].n_in, *(layer.n_out for layer in self.layers))
 
     def __repr__(self) -> str:

@@ -51,23 +51,28 @@ class Expr:
 
     @property
     def index(self) -> int:
+        """The number of the line."""
         return self._index
 
     @property
     def spec(self) -> Spec:
+        """Shape and dtype."""
         spec: Spec = self.builder.lines[self.index].spec
         return spec
 
     @property
     def shape(self) -> Shape:
+        """The size of each axis."""
         return self.spec.shape
 
     @property
     def dtype(self) -> DType:
+        """The dtype, in native byte order."""
         return self.spec.dtype
 
     @property
     def ndim(self) -> int:
+        """The number of axes."""
         return len(self.spec.shape)
 
     __add__ = _operator("add")

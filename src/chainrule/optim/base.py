@@ -120,6 +120,7 @@ def count_zero() -> Array:
 
 
 def next_count(count: Array) -> Array:
+    """The step count after one more step."""
     return array(count + 1)
 
 
@@ -142,6 +143,7 @@ def mapped(f: Callable[..., tuple[Array, ...]], outputs: int, *columns: Params) 
 
 
 def leaves_of(tree: Params, structure: trees.Structure) -> list[Array]:
+    """The leaves of ``tree``.  Raises :class:`TreeError` unless its structure is ``structure``, the gradients'."""
     leaves, found = trees.flatten(tree)
     if found != structure:
         raise TreeError(
