@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +23,26 @@ def _shared_data(name: str) -> Path:
 def shared_data() -> Callable[[str], Path]:
     """``shared_data("mnist")``: the path of a real data set, or a skip that says what is missing."""
     return _shared_data
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], contextlib.AbstractContextManager[None]]:
+    """``with full_disk(n):`` the disk is full after ``n`` more files have been flushed to it."""
+
+    @contextlib.contextmanager
+    def after(writes: int) -> Iterator[None]:
+        real, left = os.fsync, iter(range(writes))
+
+        def fsync(handle: int) -> None:
+            if next(left, None) is None:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            real(handle)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", fsync)
+            yield
+
+    return after
 
 
 @pytest.fixture

@@ -268,18 +268,9 @@ def test_a_refused_write_is_said_in_words(chainrule: Any, monkeypatch: pytest.Mo
     assert "choose a folder you may write to" in ran.err
 
 
-def test_a_disk_that_fills_up(chainrule: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fills_up(chainrule: Any, full_disk: Any) -> None:
     whole = chainrule("train", *SMALL, "--json", "--out", "whole").summary
-    real, calls = os.fsync, [0]
-
-    def fsync(handle: int) -> None:
-        calls[0] += 1
-        if calls[0] > 6:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        real(handle)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", fsync)
+    with full_disk(6):
         ran = chainrule("train", *SMALL, "--out", "o")
     assert ran.code == 2
     assert "No space left on device" in ran.err

@@ -173,22 +173,9 @@ def test_other_data_and_another_architecture_are_refused(tmp_path: Path) -> None
         fit(other, loss, (x, y), epochs=1, checkpoint=tmp_path, resume=True, progress=False)
 
 
-def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path, whole: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    import errno
-
-    calls = [0]
-    real = os.fsync
-
-    def fsync(handle: int) -> None:
-        calls[0] += 1
-        if calls[0] > 4:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        real(handle)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", fsync)
-        with pytest.raises(TrainingError, match="No space left on device") as caught:
-            train(tmp_path)
+def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path, whole: Any, full_disk: Any) -> None:
+    with full_disk(4), pytest.raises(TrainingError, match="No space left on device") as caught:
+        train(tmp_path)
     assert "free some space on that disk and resume" in str(caught.value)
     assert facts(train(tmp_path, resume=True)) == whole
 
