@@ -143,7 +143,10 @@ def _root(fused: Fused, index: int) -> int:
 
 
 def _storage(fused: Fused) -> tuple[dict[int, Place], int, list[Any]]:
-    """A place for every buffer: inputs, constant arrays, outputs that are computed whole, temporaries in the arena."""
+    """A place for every buffer: inputs, outputs that are computed whole, constant arrays, temporaries in the arena.
+
+    Slots are counted in this order.
+    """
     graph = fused.graph
     places: dict[int, Place] = {}
 
@@ -153,11 +156,6 @@ def _storage(fused: Fused) -> tuple[dict[int, Place], int, list[Any]]:
 
     for i in range(graph.inputs):
         add(i, "input", i)
-    constants: list[Any] = []
-    for i, line in enumerate(graph.lines):
-        if line.op.name == "constant":
-            add(i, "constant", len(constants))
-            constants.append(np.ascontiguousarray(line.attrs[0][1].array))
     for position, out in enumerate(graph.outputs):
         root = _root(fused, out)
         whole = root in fused.stored and root not in places and elements(graph.lines[root].spec.shape) == elements(
@@ -165,6 +163,11 @@ def _storage(fused: Fused) -> tuple[dict[int, Place], int, list[Any]]:
         )
         if whole and isinstance(graph.lines[root].spec, Spec):
             add(root, "output", position)
+    constants: list[Any] = []
+    for i, line in enumerate(graph.lines):
+        if line.op.name == "constant":
+            add(i, "constant", len(constants))
+            constants.append(np.ascontiguousarray(line.attrs[0][1].array))
     lives = _lives(fused, {i for i in fused.stored if i not in places})
     offsets, arena = plan(lives)
     for root, offset in offsets.items():

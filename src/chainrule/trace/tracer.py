@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule.base import trees
-from chainrule.base.arrays import Spec, spec_of
+from chainrule.base.arrays import NUMERIC, Spec, spec_of
 from chainrule.base.errors import ChainruleError, TraceError
 from chainrule.graph.builder import ACTIVE, Builder, native, refuse_masked
 from chainrule.graph.evaluate import run_plan
@@ -44,7 +44,7 @@ def array_leaf(value: Any, what: str, fix: str | None = None) -> Any:
 
     Raises DtypeError for what is not numeric, and for masked arrays and matrices, whose meaning would get lost.
     """
-    if isinstance(value, Symbol):
+    if isinstance(value, Symbol) or (type(value) is np.ndarray and value.dtype in NUMERIC):
         return value
     refuse_masked(value, what)
     try:
