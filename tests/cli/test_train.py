@@ -101,6 +101,18 @@ def test_a_table_of_numbers(chainrule: Any, tmp_path: Path) -> None:
     assert "colour" in page
 
 
+def test_a_table_too_small_to_test_on_says_so(chainrule: Any, tmp_path: Path) -> None:
+    (tmp_path / "tiny.csv").write_text("a,b,y\n0,0,x\n1,1,y\n2,0,z\n")  # one row of each class
+    ran = chainrule("train", "tiny.csv", "--target", "y", "--epochs", 1, "--out", "o", "--json")
+    assert ran.code == 0, ran.err
+    assert "not tested: too few rows for a test part" in ran.err
+    assert "nan" not in ran.err
+    assert ran.summary["test_loss"] is None
+    page = (tmp_path / "o" / "report.html").read_text(encoding="utf-8")
+    assert page.count("no test rows") >= 2
+    assert ">nan" not in page
+
+
 def test_label_smoothing_is_for_classes(chainrule: Any, tmp_path: Path) -> None:
     ran = chainrule("train", table(tmp_path / "rows.csv"), "--target", "target", "--label-smoothing", 0.1, "--out", "o")
     assert ran.code == 2

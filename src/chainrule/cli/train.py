@@ -335,16 +335,17 @@ def _summary(result: RunResult) -> list[str]:
     summary = result.summary
     metric = "accuracy" if "test_accuracy" in summary else "rmse"
 
-    def shown(value: float | None) -> str:
-        if value is None or not math.isfinite(value):
-            return "none"
-        return f"{value:.2%}" if metric == "accuracy" else f"{value:,.6g}"
-
-    label = "accuracy" if metric == "accuracy" else "RMSE"
+    value, loss = summary[f"test_{metric}"], summary["test_loss"]
+    if not math.isfinite(value):
+        tested = "not tested: too few rows for a test part"
+    elif metric == "accuracy":
+        tested = f"test accuracy {value:.2%}, test loss {loss:.4g}"
+    else:
+        tested = f"test RMSE {value:,.6g}, test loss {loss:.4g}"
     early = f" (stopped early; the best was epoch {result.fit.best_epoch})" if summary["stopped"] == "early" else ""
     return [
         f"{summary['task']}: {' → '.join(map(str, result.model.sizes))}, {summary['parameters']:,} parameters",
         f"{summary['epochs']} epochs{early}, {summary['steps']:,} steps in {summary['seconds']:.1f} s",
-        f"test {label} {shown(summary[f'test_{metric}'])}, test loss {summary['test_loss']:.4g}",
+        tested,
         f"report: {result.folder / 'report.html'}",
     ]

@@ -306,9 +306,10 @@ def _report(
         truth = splits.preprocessor.target_inverse(splits.test.y)
         prediction = splits.preprocessor.target_inverse(outputs)
         shown = f"{test_metric:,.5g}" if test_metric < 1e5 else f"{test_metric:,.0f}"
+    tested = len(splits.test) > 0
     headline = [
-        (f"test {metric}" if metric != "rmse" else "test RMSE", shown),
-        ("test loss", f"{test_loss:.4g}"),
+        (f"test {metric}" if metric != "rmse" else "test RMSE", shown if tested else "no test rows"),
+        ("test loss", f"{test_loss:.4g}" if tested else "no test rows"),
         ("parameters", f"{summary['parameters']:,}"),
         ("epochs", str(summary["epochs"])),
         ("seconds", f"{summary['seconds']:.1f}"),
