@@ -455,7 +455,7 @@ def _complex_parts(ct: Expr, position: int, args: Sequence[Expr]) -> Expr:
 
 make_complex: Linear = Linear(
     "complex",
-    lambda x, y: (x + np.multiply(y, np.complex64(1j) if np.asarray(y).dtype == np.float32 else 1j))[()],
+    lambda x, y: (x + np.multiply(y, 1j))[()],
     transpose=_complex_parts,
     shape_rule=_complex_rule,
     batching=lambda args, batched, size, attrs: make_complex(*align(args, batched)),
