@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,6 @@ import numpy as np
 import pytest
 
 pytest.importorskip("llvmlite")
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "ops"))
 
 import laws
 from samples import TABLE, pointwise_samples

@@ -5,23 +5,19 @@ from __future__ import annotations
 import ctypes
 import functools
 import re
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import mpmath
 import numpy as np
 import pytest
+from minimax import minimax, table
+from reference import DTYPES, NUMPY, Array, exact, points, ulp_errors
 
 from chainrule.base.errors import OptionError
 from chainrule.compile import engine, vectormath
 from chainrule.compile.coefficients import CONSTANTS, POLYNOMIALS, TWO_OVER_PI
 from chainrule.compile.target import Target, host, neon
-
-sys.path.insert(0, str(Path(__file__).parent))
-from minimax import minimax, table
-from reference import DTYPES, NUMPY, Array, exact, points, ulp_errors
 
 CASES = [(name, dtype) for name in vectormath.NAMES for dtype in DTYPES]
 LIMITS = {"f32": 2.0, "f64": 4.0}

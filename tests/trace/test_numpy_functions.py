@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import importlib
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rows import ROWS, Row
 
 import chainrule as cr
 from chainrule.base import trees
-
-sys.path.insert(0, str(Path(__file__).parent))
-from rows import ROWS, Row
 
 for _path in sorted(Path(__file__).parent.glob("rows_*.py")):
     importlib.import_module(_path.stem)
