@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,15 @@ from chainrule.base.errors import (
     TraceError,
     TreeError,
 )
+
+
+@dataclasses.dataclass
+class Named:
+    """A layer whose name is, by mistake, a child like its weight."""
+
+    weight: float
+    name: str = "layer"
+
 
 X = np.array([1.0, 2.0, 3.0])
 N = np.arange(3)
@@ -225,6 +235,15 @@ ROWS: dict[str, Row] = {
         "  got: matrix\n"
         "  where: HERE\n"
         "  what to do: pass np.asarray(x)",
+    ),
+    "a setting in a dataclass": (
+        DtypeError,
+        lambda: cr.grad(lambda layer: layer.weight)(Named(2.0)),
+        "grad: argument layer.name: not a numeric array\n"
+        "  expected: an array or scalar of bool, integer, float or complex dtype\n"
+        "  got: str of dtype <U5\n"
+        "  where: HERE\n"
+        "  what to do: pass an array of numbers; a setting of a dataclass is a field of chainrule.base.trees.static()",
     ),
     "string": (
         DtypeError,

@@ -45,7 +45,7 @@ Function = Callable[..., Any]
 def value_and_grad(f: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Function:
     """The function that returns ``f``'s value and its gradient with respect to the arguments at ``argnums``.
 
-    ``f`` returns a scalar of float dtype (with ``has_aux``: a pair of it and anything else, and the value is that
+    ``f`` returns a scalar of float dtype (with ``has_aux``: a pair of it and a tree of arrays, and the value is that
     pair).  The gradient has the structure, shapes and dtypes of the argument (a tuple for several).  For complex
     arguments it follows JAX's convention: ∂f/∂a - i·∂f/∂b for x = a + ib.
 

@@ -50,8 +50,11 @@ def array_leaf(value: Any, what: str, fix: str | None = None) -> Any:
     try:
         spec_of(value)
     except ChainruleError as error:
+        advice = "pass an array of numbers"
+        if isinstance(value, str) and "." in what:
+            advice += "; a setting of a dataclass is a field of chainrule.base.trees.static()"
         raise type(error)(f"{what}: {error.problem}", expected=error.expected, got=error.got,
-                          where=user_source(), fix=fix or "pass an array of numbers") from None  # fmt: skip
+                          where=user_source(), fix=fix or advice) from None  # fmt: skip
     return native(value)
 
 
