@@ -13,6 +13,7 @@ import numpy as np
 
 from chainrule.base import trees
 from chainrule.base.arrays import Spec, is_differentiable
+from chainrule.base.collector import young_collections_only
 from chainrule.base.errors import DtypeError, ShapeError, TreeError, choose
 from chainrule.graph.graph import Graph
 from chainrule.graph.source import user_source
@@ -53,6 +54,7 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0, has_aux: bool 
     scalar.  Source: reverse accumulation, Linnainmaa (1970).
     """
 
+    @young_collections_only()
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
         wanted = positions(argnums, len(args), "grad")
         call = trace_call(f, args, kwargs, wanted, "grad", has_aux=has_aux)

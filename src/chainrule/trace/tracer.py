@@ -13,6 +13,7 @@ import numpy as np
 
 from chainrule.base import trees
 from chainrule.base.arrays import NUMERIC, Spec, spec_of
+from chainrule.base.collector import young_collections_only
 from chainrule.base.errors import ChainruleError, TraceError
 from chainrule.graph.builder import ACTIVE, Builder, native, refuse_masked
 from chainrule.graph.evaluate import run_plan
@@ -87,7 +88,8 @@ def trace_leaves(
         symbols.append(builder.input(spec, names[position] if names else "", given))
     token = ACTIVE.set(builder)
     try:
-        result = f(symbols)
+        with young_collections_only():
+            result = f(symbols)
         main, aux = _main_and_aux(result, has_aux, name)
         main_leaves, _ = trees.flatten(main)
         _, structure = trees.flatten((main, aux) if has_aux else main)
