@@ -243,7 +243,7 @@ ROWS: dict[str, Row] = {
         "  expected: an array or scalar of bool, integer, float or complex dtype\n"
         "  got: str of dtype <U5\n"
         "  where: HERE\n"
-        "  what to do: pass an array of numbers; a setting of a dataclass is a field of chainrule.base.trees.static()",
+        "  what to do: pass an array of numbers; a setting of a dataclass is a field of chainrule.static()",
     ),
     "string": (
         DtypeError,

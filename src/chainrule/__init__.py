@@ -18,6 +18,7 @@ from chainrule.api import (
     vjp,
     vmap,
 )
+from chainrule.base.trees import static
 from chainrule.graph.graph import Graph
 from chainrule.transforms.checking import check_grads
 from chainrule.transforms.control import checkpoint, cond, custom_vjp, fori_loop, scan, while_loop
@@ -41,6 +42,7 @@ __all__ = [
     "optim",
     "random",
     "scan",
+    "static",
     "stop_gradient",
     "trace",
     "train",

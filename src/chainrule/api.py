@@ -54,15 +54,15 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0, has_aux: bool 
     scalar.  Source: reverse accumulation, Linnainmaa (1970).
     """
 
-    @young_collections_only()
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
-        wanted = positions(argnums, len(args), "grad")
-        call = trace_call(f, args, kwargs, wanted, "grad", has_aux=has_aux)
-        require_scalar(call, f)
-        count = sum(call.counts)
-        whole = vjp_graph(call.graph, tuple(range(count)), (0,))
-        spec = call.graph.output_specs[0]
-        results = handed_over(run(whole, [*call.inputs, np.ones((), spec.dtype)]), call.inputs)
+        with young_collections_only():
+            wanted = positions(argnums, len(args), "grad")
+            call = trace_call(f, args, kwargs, wanted, "grad", has_aux=has_aux)
+            require_scalar(call, f)
+            count = sum(call.counts)
+            whole = vjp_graph(call.graph, tuple(range(count)), (0,))
+            spec = call.graph.output_specs[0]
+            results = handed_over(run(whole, [*call.inputs, np.ones((), spec.dtype)]), call.inputs)
         outputs = len(call.graph.outputs)
         gradient = regroup(call, results[outputs:], argnums)
         if has_aux:

@@ -136,6 +136,20 @@ def test_a_table_of_classes(chainrule: Any, tmp_path: Path) -> None:
     assert ran.summary["run_dir"] == os.path.join("runs", "rows-1")
 
 
+def test_whole_numbers_are_classes_unless_the_problem_is_named(chainrule: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = [f"{a},{round(5 + a)}" for a in rng.standard_normal(120).round(3).tolist()]
+    (tmp_path / "rows.csv").write_text("\n".join(["a,quality", *rows]) + "\n")
+    words = ("train", tmp_path / "rows.csv", "--target", "quality", *SMALL, "--json")
+    assert "test_accuracy" in chainrule(*words, "--out", "classes").summary
+    ran = chainrule(*words, "--problem", "regression", "--out", "numbers")
+    assert "test_rmse" in ran.summary
+    assert tomllib.loads((tmp_path / "numbers" / "config.toml").read_text())["run"]["problem"] == "regression"
+    more = chainrule("train", "--resume", "--out", "numbers", "--epochs", 3, "--json", "--quiet")
+    assert more.code == 0, more.err
+    assert "test_rmse" in more.summary
+
+
 def test_a_table_of_several_targets(chainrule: Any, tmp_path: Path) -> None:
     x = np.random.default_rng(0).standard_normal((50, 3))
     np.savez(tmp_path / "rows.npz", x=x, y=x @ np.ones((3, 2)))
@@ -197,6 +211,8 @@ def test_every_schedule(chainrule: Any, name: str, tmp_path: Path) -> None:
         (("--patience", "2", "--validation", "0"), ("--patience needs validation rows",)),
         (("digit",), ("unknown task", "digits, mnist, or the path", "'digit'")),
         (("none.csv",), ("there is no such table", "'none.csv'")),
+        (("--problem", "ranking"), ("unknown value for --problem", "classification, regression")),
+        (("--problem", "regression"), ("--problem is for tables", "leave --problem out")),
         (("--target", "y"), ("--target has no use here", "leave --target out")),
         (("--data", "x"), ("--data has no use here", "--data with mnist")),
         (("mnist",), ("the task mnist needs data", "--data DIR")),

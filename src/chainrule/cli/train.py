@@ -55,6 +55,14 @@ def train(
     target: Annotated[
         str | None, typer.Option("--target", metavar="COLUMN", help="Column of the table to predict.")
     ] = None,
+    problem: Annotated[
+        str | None,
+        typer.Option(
+            "--problem",
+            metavar="KIND",
+            help="classification or regression; by default the target column decides.",
+        ),
+    ] = None,
     hidden: Annotated[
         str | None,
         typer.Option(
@@ -186,7 +194,7 @@ def train(
         "hidden": None if hidden is None else _sizes(hidden), "activation": activation, "dropout": dropout,
         "optimizer": optimizer, "learning_rate": lr, "schedule": schedule, "epochs": epochs, "batch_size": batch_size,
         "weight_decay": weight_decay, "seed": seed, "validation": validation, "patience": patience,
-        "label_smoothing": label_smoothing,
+        "label_smoothing": label_smoothing, "problem": problem,
     }  # fmt: skip
     # Text about a run goes to stderr when stdout is for a program.
     say = (lambda text: None) if quiet else note if as_json else print

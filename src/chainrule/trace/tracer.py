@@ -53,7 +53,7 @@ def array_leaf(value: Any, what: str, fix: str | None = None) -> Any:
     except ChainruleError as error:
         advice = "pass an array of numbers"
         if isinstance(value, str) and "." in what:
-            advice += "; a setting of a dataclass is a field of chainrule.base.trees.static()"
+            advice += "; a setting of a dataclass is a field of chainrule.static()"
         raise type(error)(f"{what}: {error.problem}", expected=error.expected, got=error.got,
                           where=user_source(), fix=fix or advice) from None  # fmt: skip
     return native(value)

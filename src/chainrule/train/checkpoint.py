@@ -107,7 +107,7 @@ def named(group: str, tree: trees.Tree) -> dict[str, Array]:
                 expected="arrays of bool, integers or floats up to 64 bits",
                 got=f"{type(leaf).__name__} of dtype {array.dtype}",
                 where=f"{group}/{path}",
-                fix="make the leaf an array, or a static field (chainrule.base.trees.static)",
+                fix="make the leaf an array, or a static field (chainrule.static)",
             )
         named_leaves[f"{group}/{path}"] = array
     return named_leaves

@@ -26,6 +26,7 @@ _RATE_FACTORS = {
 }  # fmt: skip
 
 TASKS = ("digits", "mnist", "table")
+PROBLEMS = ("classification", "regression")
 
 # Per task: the defaults of the options that are not given.
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -39,7 +40,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 _SECTIONS = {
-    "run": ("task", "data", "target", "seed"),
+    "run": ("task", "data", "target", "problem", "seed"),
     "network": ("hidden", "activation", "dropout"),
     "training": (
         "optimizer", "learning_rate", "schedule", "weight_decay", "epochs", "batch_size", "validation", "patience",
@@ -53,13 +54,15 @@ class RunConfig:
     """All options of a run.  Raises :class:`OptionError`, which names the option, for a value that can't be used.
 
     ``task``: ``digits``, ``mnist`` (``data`` is the folder) or ``table`` (``data`` is the file, ``target`` the
-    column).  ``patience``: epochs without a better validation loss before training stops; 0 is never.
+    column).  ``problem``: whether a table's target is a class or a quantity; None lets the column decide.
+    ``patience``: epochs without a better validation loss before training stops; 0 is never.
     ``label_smoothing``: the share of each label spread over all classes (classification only).
     """
 
     task: str
     data: str | None
     target: str | None
+    problem: str | None
     hidden: tuple[int, ...]
     activation: str
     optimizer: str
@@ -76,6 +79,13 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         _one_of("task", self.task, TASKS)
+        if self.problem is not None:
+            _one_of("--problem", self.problem, PROBLEMS)
+            if self.task != "table":
+                raise OptionError(
+                    "--problem is for tables", expected="the path of a CSV or NPZ file",
+                    got=f"--problem {self.problem} with {self.task}", fix="leave --problem out",
+                )  # fmt: skip
         _one_of("--activation", self.activation, activations)
         _one_of("--optimizer", self.optimizer, optim.optimizers)
         _one_of("--schedule", self.schedule, schedules.schedules)
@@ -105,7 +115,7 @@ class RunConfig:
         """
         _one_of("task", task, TASKS)
         values: dict[str, Any] = {
-            "task": task, "data": None, "target": None, "activation": "relu", "optimizer": "adam", "schedule": "cosine",
+            "task": task, "data": None, "target": None, "problem": None, "activation": "relu", "optimizer": "adam", "schedule": "cosine",
             "dropout": 0.0, "label_smoothing": 0.0, "seed": 0, "validation": 0.1, "patience": 0, **DEFAULTS[task],
         }  # fmt: skip
         values |= {name: value for name, value in given.items() if value is not None}
@@ -208,6 +218,7 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
     "task": _text,
     "data": lambda value: value is None or _text(value),
     "target": lambda value: value is None or _text(value),
+    "problem": lambda value: value is None or _text(value),
     "seed": _integer,
     "hidden": lambda value: isinstance(value, list) and all(_integer(size) for size in value),
     "activation": _text,

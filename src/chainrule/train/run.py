@@ -75,7 +75,8 @@ def load_data(config: RunConfig, *, download: bool = False, progress: Callable[.
         return data.mnist(
             config.data, validation=config.validation, seed=_SPLIT_SEED, download=download, progress=progress
         )
-    return data.table(config.data, config.target, validation=config.validation, seed=_SPLIT_SEED)
+    problem: Any = config.problem  # one of two words, which RunConfig has checked
+    return data.table(config.data, config.target, validation=config.validation, seed=_SPLIT_SEED, task=problem)
 
 
 def output_size(splits: data.Splits) -> int:
