@@ -51,7 +51,7 @@ def run_block(block: str, namespace: dict[str, Any]) -> list[str]:
     """The lines a block prints."""
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
-        exec(compile(block, "example.py", "exec"), namespace)
+        exec(compile(block, "example.py", "exec", dont_inherit=True), namespace)
     return [line.rstrip() for line in out.getvalue().splitlines()]
 
 

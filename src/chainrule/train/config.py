@@ -115,8 +115,9 @@ class RunConfig:
         """
         _one_of("task", task, TASKS)
         values: dict[str, Any] = {
-            "task": task, "data": None, "target": None, "problem": None, "activation": "relu", "optimizer": "adam", "schedule": "cosine",
-            "dropout": 0.0, "label_smoothing": 0.0, "seed": 0, "validation": 0.1, "patience": 0, **DEFAULTS[task],
+            "task": task, "data": None, "target": None, "problem": None, "activation": "relu", "optimizer": "adam",
+            "schedule": "cosine", "dropout": 0.0, "label_smoothing": 0.0, "seed": 0, "validation": 0.1, "patience": 0,
+            **DEFAULTS[task],
         }  # fmt: skip
         values |= {name: value for name, value in given.items() if value is not None}
         if task == "table":
