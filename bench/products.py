@@ -92,9 +92,9 @@ class Native:
             f"  call void @{kernel.name}(ptr %buffers, i64 %i, i64 %next)", "  ret void", "}",
             f"attributes #0 = {{ {target.attributes} }}", *kernel.metadata,
         ])  # fmt: skip
-        self.library = engine.load(engine.compile_object(text, target), target)  # keeps the code
-        self.all = _SIGNATURE(self.library.address(kernel.name))
-        self.chunk = self.library.address("chunk")
+        self.code = engine.load(engine.compile_object(text, target), target)  # keeps the code
+        self.all = _SIGNATURE(self.code.address(kernel.name))
+        self.chunk = self.code.address("chunk")
 
 
 def operands(case: Case, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, Product]:

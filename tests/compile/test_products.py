@@ -55,7 +55,7 @@ def native(kernel: ProductKernel, target: Target, level: int = 1) -> Callable[[A
     def call(buffers: Any, begin: int, end: int) -> None:
         function(buffers, begin, end)
 
-    call.library = library  # type: ignore[attr-defined]
+    call.code = library  # type: ignore[attr-defined]
     return call
 
 

@@ -75,7 +75,7 @@ def _compiled(name: str, dtype: str, target: Target) -> Callable[..., Array]:
             native(out.ctypes.data, given[0].ctypes.data, given[-1].ctypes.data, out.size)
         return out
 
-    call.library = library  # type: ignore[attr-defined]  # the code lives as long as the function
+    call.code = library  # type: ignore[attr-defined]  # the code lives as long as the function
     return call
 
 

@@ -40,6 +40,11 @@ def llvm_type(dtype: DType) -> str:
     return LLVM_TYPES[dtype.name]
 
 
+def suffix_of(dtype: DType) -> str:
+    """How intrinsics and our functions name a float dtype."""
+    return "f32" if dtype.itemsize == 4 else "f64"
+
+
 def literal(value: Any, dtype: DType) -> str:
     """A constant of ``dtype`` as LLVM writes it."""
     if dtype.kind == "b":
@@ -82,7 +87,7 @@ def _intrinsic(name: str) -> Emitter:
     def emit(code: Code, dtype: DType, args: tuple[str, ...]) -> str:
         t = llvm_type(dtype)
         given = ", ".join(f"{t} {a}" for a in args)
-        return code.new(f"call {t} @llvm.{name}.{'f32' if t == 'float' else 'f64'}({given})")
+        return code.new(f"call {t} @llvm.{name}.{suffix_of(dtype)}({given})")
 
     return emit
 
@@ -252,7 +257,7 @@ def convert(code: Code, value: str, source: DType, goal: DType) -> str:
         op = "fpext" if goal.itemsize > source.itemsize else "fptrunc"
     elif source.kind == "f":
         return code.new(f"call {b} @llvm.fpto{'s' if goal.kind == 'i' else 'u'}i.sat.{b}."
-                        f"{'f32' if a == 'float' else 'f64'}({a} {value})")  # fmt: skip
+                        f"{suffix_of(source)}({a} {value})")  # fmt: skip
     elif goal.kind == "f":
         op = "sitofp" if source.kind == "i" else "uitofp"
     elif goal.itemsize == source.itemsize:

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 
 from chainrule.base.arrays import BOOL, DType
 from chainrule.compile import emit
-from chainrule.compile.emit import EMITTERS, llvm_type
+from chainrule.compile.emit import EMITTERS, llvm_type, suffix_of
 from chainrule.compile.loops import Compute, Finish, Kernel, Load, Loop, Place, Start, Store, Update
 from chainrule.compile.target import Target
 from chainrule.compile.vectormath import definitions, symbol
+from chainrule.compile.writer import Lines, loop
 
 
 def memory_type(dtype: DType) -> str:
@@ -23,33 +24,15 @@ def memory_type(dtype: DType) -> str:
     return "i8" if dtype.kind == "b" else llvm_type(dtype)
 
 
-class Text:
-    """LLVM instructions under construction; also what emitters write to."""
+class Text(Lines):
+    """LLVM instructions under construction, which emitters write to; notes the math functions they call."""
 
     def __init__(self, functions: set[tuple[str, str]]) -> None:
-        self.lines: list[str] = []
-        self.count = 0
+        super().__init__()
         self.functions = functions
 
-    def fresh(self) -> str:
-        self.count += 1
-        return f"%x{self.count}"
-
-    def label(self, stem: str) -> str:
-        self.count += 1
-        return f"{stem}{self.count}"
-
-    def put(self, line: str) -> None:
-        self.lines.append(line if line.endswith(":") else f"  {line}")
-
-    def new(self, instruction: str) -> str:
-        name = self.fresh()
-        self.put(f"{name} = {instruction}")
-        return name
-
     def call(self, function: str, dtype: DType, *args: str) -> str:
-        t = llvm_type(dtype)
-        suffix = "f32" if t == "float" else "f64"
+        t, suffix = llvm_type(dtype), suffix_of(dtype)
         self.functions.add((function, suffix))
         return self.new(f"call {t} {symbol(function, suffix)}({', '.join(f'{t} {a}' for a in args)})")
 
@@ -82,7 +65,8 @@ class Module:
         self.functions: set[tuple[str, str]] = set()
         self.bodies: list[str] = []
         self.metadata: list[str] = []
-        self.known: dict[Any, str] = {}
+        self.kernels: dict[Any, tuple[str, int]] = {}  # what a kernel does → its function, the extent of its range
+        self.parts: set[str] = set()
 
     def node(self, text: str) -> str:
         """A metadata node; ``@`` in the text is the node itself."""
@@ -94,22 +78,26 @@ class Module:
         """The function of a kernel, written unless there is one like it."""
         buffers = _buffers(kernel.body)
         slots = {buffer: position for position, buffer in enumerate(buffers)}
-        key = renamed(kernel, slots)
-        name = self.known.get(key)
-        if name is None:
-            name = self.known[key] = f"kernel{len(self.known)}"
-            self.bodies.append(_Function(self, kernel, name, slots).text())
+
+        def make(name: str) -> tuple[str, int]:
+            return _Function(self, kernel, name, slots).text(), kernel.splits
+
+        name, _ = self._written(renamed(kernel, slots), make)
         return Call(name, kernel.splits, max(1, min(kernel.work // _GRAIN, kernel.splits, _MOST_PARTS)), buffers)
 
-    def add_text(self, make: Callable[[str], Any], key: Any, buffers: tuple[Any, ...]) -> Call:
+    def add_text(self, make: Callable[[str], tuple[str, int]], key: Any, buffers: tuple[Any, ...]) -> Call:
         """The same for a kernel that writes itself: ``make(name)`` gives its text and its number of chunks."""
-        name = self.known.get(key)
-        if name is None:
-            name = self.known[key] = f"kernel{len(self.known)}"
-            text, self.known[name, "chunks"] = make(name)
-            self.bodies.append(text)
-        chunks: Any = self.known[name, "chunks"]
+        name, chunks = self._written(key, make)
         return Call(name, chunks, max(chunks, 1), buffers)
+
+    def _written(self, key: Any, make: Callable[[str], tuple[str, int]]) -> tuple[str, int]:
+        """The name and extent of the kernel that does ``key``, written now if it is not yet."""
+        if key not in self.kernels:
+            name = f"kernel{len(self.kernels)}"
+            text, extent = make(name)
+            self.bodies.append(text)
+            self.kernels[key] = name, extent
+        return self.kernels[key]
 
     def segment(self, name: str, calls: Sequence[Call], slot: Callable[[Any], int]) -> None:
         """A function of all buffers that runs kernels one after the other; denormals are flushed while it runs."""
@@ -140,8 +128,8 @@ class Module:
     def _part(self, call: Call) -> str:
         """The function that runs one part of a kernel's range: what ``cr.parallel`` calls."""
         name = f"{call.function}.part{call.parts}"
-        if name not in self.known:
-            self.known[name] = name
+        if name not in self.parts:
+            self.parts.add(name)
             self.bodies.append(
                 f"define internal void @{name}(ptr %buffers, i64 %part) #0 {{\n"
                 f"  %low = mul i64 %part, {call.extent}\n  %begin = udiv i64 %low, {call.parts}\n"
@@ -295,39 +283,19 @@ class _Function:
         if s.dtype.kind == "f" and s.op == "add":
             after = self.out.new(f"fadd reassoc contract {t} {before}, {value}")
         elif s.dtype.kind == "f":
-            suffix = "f32" if t == "float" else "f64"
-            after = self.out.new(f"call {t} @llvm.{s.op}.{suffix}({t} {before}, {t} {value})")
+            after = self.out.new(f"call {t} @llvm.{s.op}.{suffix_of(s.dtype)}({t} {before}, {t} {value})")
         else:
             after = EMITTERS[s.op][0](self.out, s.dtype, (before, value))
         self.out.put(f"store {t} {after}, ptr {pointer}")
 
     def loop(self, s: Loop) -> None:
-        out = self.out
-        innermost = not s.carried and not any(isinstance(x, Loop) for x in s.body)
-        head, body, leave = out.label("head"), out.label("body"), out.label("leave")
-        before = out.label("before")
-        begin, end = ("%begin", "%end") if s.split else ("0", str(s.extent))
-        out.put(f"br label %{before}")
-        out.put(f"{before}:")
-        first = out.new(f"icmp slt i64 {begin}, {end}")
-        out.put(f"br i1 {first}, label %{body}, label %{leave}")
-        out.put(f"{body}:")
-        var, following = f"%{s.var}.{out.count}", f"%{s.var}.next.{out.count}"
-        out.put(f"{var} = phi i64 [ {begin}, %{before} ], [ {following}, %{head} ]")
-        self.names[s.var] = var
-        outer_group = self.group
-        if innermost:
+        outer_group, note = self.group, ""
+        if not s.carried and not any(isinstance(x, Loop) for x in s.body):
             self.group = self.module.node("distinct !{}")
-        self.block(s.body)
-        out.put(f"br label %{head}")
-        out.put(f"{head}:")
-        out.put(f"{following} = add nsw nuw i64 {var}, 1")
-        again = out.new(f"icmp slt i64 {following}, {end}")
-        note = ""
-        if innermost:
             parallel = self.module.node(f'!{{!"llvm.loop.parallel_accesses", {self.group}}}')
             note = f", !llvm.loop {self.module.node(f'distinct !{{@, {parallel}}}')}"
+        begin, end = ("%begin", "%end") if s.split else ("0", str(s.extent))
+        with loop(self.out, begin, end, note=note) as var:
+            self.names[s.var] = var
+            self.block(s.body)
         self.group = outer_group
-        out.put(f"br i1 {again}, label %{body}, label %{leave}{note}")
-        out.put(f"{leave}:")
-

@@ -241,12 +241,12 @@ class _Native:
 
     def __init__(self) -> None:
         target = host()
-        self.library = engine.load(engine.compile_object(_module_text(target), target, level=1), target)
+        self.code = engine.load(engine.compile_object(_module_text(target), target, level=1), target)
         pointer, count = ctypes.c_void_p, ctypes.c_int64
-        self.worker = ctypes.CFUNCTYPE(count, pointer, count)(self.library.address("worker"))
-        self.run = ctypes.CFUNCTYPE(None, pointer, pointer, pointer, count)(self.library.address("run"))
-        self.repeat = ctypes.CFUNCTYPE(None, pointer, pointer, pointer, count, count)(self.library.address("repeat"))
-        self.nothing = self.library.address("nothing")
+        self.worker = ctypes.CFUNCTYPE(count, pointer, count)(self.code.address("worker"))
+        self.run = ctypes.CFUNCTYPE(None, pointer, pointer, pointer, count)(self.code.address("run"))
+        self.repeat = ctypes.CFUNCTYPE(None, pointer, pointer, pointer, count, count)(self.code.address("repeat"))
+        self.nothing = self.code.address("nothing")
 
 
 _native = functools.cache(_Native)

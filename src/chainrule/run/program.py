@@ -95,7 +95,7 @@ class Program:
 
     def __init__(self, plan: Plan, library: Library) -> None:
         self.plan = plan
-        self.library = library
+        self.code = library
         self.parallel = plan.parallel
         self.steps = [
             _SEGMENT(library.address(s.name)) if isinstance(s, Segment) else s for s in plan.steps
