@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 
 from chainrule.base.arrays import DType, Shape, Spec
-from chainrule.compile.fuse import Cluster, Fused, fuse, strides_over
+from chainrule.compile.fuse import Cluster, Fused, fuse
 from chainrule.compile.llvm import Call, Module
 from chainrule.compile.loops import Kernel, lower
 from chainrule.compile.memory import Life, plan
-from chainrule.compile.products import product
+from chainrule.compile.productcall import product_call
 from chainrule.compile.target import Target, host
-from chainrule.compile.tiles import Matrix, Product
 from chainrule.compile.views import elements, views
 from chainrule.graph.graph import Graph
 
@@ -96,39 +95,12 @@ def make_plan(graph: Graph, target: Target | None = None) -> Plan:
         if number in kernels:
             pending.append(module.add(kernels[number]))
         elif cluster.kind == "product":
-            pending.append(_product(fused, number, target, module))
+            pending.append(product_call(fused, number, target, module))
         else:
             flush()
             steps.append(_numpy_call(graph, cluster))
     flush()
     return Plan(graph, fused, kernels, places, arena, constants, steps, module.text(), max(parts, default=1) > 1)
-
-
-def _product(fused: Fused, number: int, target: Target, module: Module) -> Call:
-    """The kernel of a matrix product, reading its operands where and as they lie."""
-    graph = fused.graph
-    (index,) = fused.clusters[number].lines
-    line = graph.lines[index]
-    *lead, m, n = line.spec.shape
-    roots: list[int] = []
-
-    def matrix(arg: int) -> Matrix:
-        view = fused.views[arg]
-        assert view is not None
-        shape = graph.lines[arg].spec.shape
-        strides = strides_over(view, shape, (*lead, *shape[-2:]))
-        roots.append(view.root)
-        return Matrix(len(roots) - 1, strides[-2], strides[-1], strides[:-2], view.offset)
-
-    a, b, c = (matrix(i) for i in (*line.args, index))
-    k = graph.lines[line.args[0]].spec.shape[-1]
-    spec = Product(line.spec.dtype, m, n, k, a, b, c, tuple(lead))
-
-    def make(name: str) -> tuple[str, int]:
-        made = product(spec, target, name=name, node=module.node)
-        return made.text, made.chunks
-
-    return module.add_text(make, spec, tuple(roots))
 
 
 def _numpy_call(graph: Graph, cluster: Cluster) -> NumpyCall:
