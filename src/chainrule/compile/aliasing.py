@@ -1,0 +1,76 @@
+"""Which buffers of a kernel may be one: whether a result may be written onto the very memory of something it reads.
+
+Decided on the loops, not on what the lines mean.  A ``Load`` of what is read and a ``Store`` of the result have the
+loops that enclose both in common.  They may share memory if, in one turn of those loops, they touch the same elements
+(so no other turn and no other thread touches them), and the load comes first.  Every load is compared with every store.
+Does not do: kernels that write at computed places (moves), operands of matrix products: these never share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from chainrule.base.arrays import Spec
+from chainrule.compile.fuse import Fused
+from chainrule.compile.loops import Kernel, Load, Loop, Place, Store, lower
+
+LOOPED = ("pointwise", "row", "column")
+
+
+class _Access(NamedTuple):
+    """A load or store, the loops around it from the outermost in, and its position in the body of each."""
+
+    place: Place
+    loops: tuple[Loop, ...]
+    order: tuple[int, ...]
+
+
+def shares(fused: Fused, number: int, read: int, stored: int, kernel: Kernel | None = None) -> bool:
+    """Whether cluster ``number`` may write ``stored`` onto the memory of ``read`` (both roots, each in C order).
+
+    ``kernel``: the cluster's loops, where they are at hand.
+    """
+    cluster = fused.clusters[number]
+    if cluster.kind not in LOOPED or stored not in cluster.lines or stored not in fused.stored:
+        return False
+    specs = [fused.graph.lines[i].spec for i in (read, stored)]
+    if not all(isinstance(s, Spec) for s in specs) or specs[0].shape != specs[1].shape:
+        return False
+    return specs[0].dtype == specs[1].dtype and kernel_shares(kernel or lower(fused, number), read, stored)
+
+
+def kernel_shares(kernel: Kernel, read: int, stored: int) -> bool:
+    """The same for the buffers of a kernel that writes each element of ``stored`` once."""
+    loads = list(_accesses(kernel.body, Load, read))
+    return all(_in_step(load, store) for store in _accesses(kernel.body, Store, stored) for load in loads)
+
+
+def _accesses(body: Iterable[Any], kind: type[Load] | type[Store], buffer: int, loops: tuple[Loop, ...] = (),
+              order: tuple[int, ...] = ()) -> Iterator[_Access]:  # fmt: skip
+    for position, statement in enumerate(body):
+        here = (*order, position)
+        if isinstance(statement, Loop):
+            yield from _accesses(statement.body, kind, buffer, (*loops, statement), here)
+        elif isinstance(statement, kind) and statement.buffer == buffer:
+            yield _Access(statement.place, loops, here)
+
+
+def _in_step(load: _Access, store: _Access) -> bool:
+    """Whether in each turn of the common loops the load precedes the store, and both touch the same elements."""
+    common = 0
+    while common < min(len(load.loops), len(store.loops)) and load.loops[common] is store.loops[common]:
+        common += 1
+    outer = [loop.var for loop in store.loops[:common]]
+    stepped = dict(store.place.terms)
+    if any(loop.extent > 1 and not stepped.get(loop.var) for loop in store.loops[:common]):
+        return False  # the store comes back to the same element in another turn
+    return load.order < store.order and _touched(load, outer) == _touched(store, outer)
+
+
+def _touched(access: _Access, outer: list[str]) -> tuple[object, ...]:
+    """The elements an access touches in one turn of the loops over ``outer``, in a form that can be compared."""
+    extents = {loop.var: loop.extent for loop in access.loops}
+    around = {var: step for var, step in access.place.terms if var in outer}
+    within = sorted((extents[var], step) for var, step in access.place.terms if var not in outer)
+    return access.place.offset, around, within
