@@ -10,7 +10,7 @@ Does not choose what to recompute (see ``checkpoint``) and does not simplify wha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from chainrule.base.arrays import Spec, is_differentiable
@@ -89,9 +89,19 @@ def copy_forward(builder: Builder, graph: Graph, active: list[bool]) -> list[Any
 
 
 def pull_back(
-    builder: Builder, graph: Graph, new: list[Any], active: list[bool], wrt: Sequence[int], seeds: dict[int, Expr]
+    builder: Builder,
+    graph: Graph,
+    new: list[Any],
+    active: list[bool],
+    wrt: Sequence[int],
+    seeds: dict[int, Expr],
+    visit: Callable[[int, int, Any, Expr], None] | None = None,
 ) -> list[Expr | None]:
-    """Cotangents of the inputs ``wrt``; ``new`` holds the Exprs in ``builder`` of the lines of ``graph``."""
+    """Cotangents of the inputs ``wrt``; ``new`` holds the Exprs in ``builder`` of the lines of ``graph``.
+
+    ``visit(line, argument, arriving, part)`` is told of each step: the cotangent that arrives at a line of ``graph``
+    and the part of it that is passed on to one argument.
+    """
     cotangents: dict[int, Any] = {}
 
     def add(index: int, ct: Any) -> None:
@@ -112,6 +122,8 @@ def pull_back(
             parts = cotangents.setdefault(line.args[0], [None] * len(graph.lines[line.args[0]].spec))
             known = parts[attrs["position"]]
             parts[attrs["position"]] = ct if known is None else known + ct
+            if visit is not None:
+                visit(index, 0, ct, ct)
             continue
         out, args = new[index], [new[a] for a in line.args]
         if op.kind == "custom":
@@ -121,6 +133,8 @@ def pull_back(
                 if part is not None and wanted[position]:
                     builder.follow(line.source, stamp(out, position))
                     add(line.args[position], part)
+                    if visit is not None:
+                        visit(index, position, ct, part)
             continue
         for position, arg in enumerate(line.args):
             if active[arg] and op.passes(position, line.attrs):
@@ -128,6 +142,8 @@ def pull_back(
                 part = op.pull_one(position, ct, out, args, attrs)
                 if part is not None:
                     add(arg, part)
+                    if visit is not None:
+                        visit(index, position, ct, part)
     return [cotangents.get(i) for i in wrt]
 
 
