@@ -93,9 +93,9 @@ def make_plan(graph: Graph, target: Target | None = None) -> Plan:
 
     for number, cluster in enumerate(fused.clusters):
         if number in kernels:
-            pending.append(module.add(kernels[number]))
+            pending.append(module.add(kernels[number])._replace(label=f"cluster {number}"))
         elif cluster.kind == "product":
-            pending.append(product_call(fused, number, target, module))
+            pending.append(product_call(fused, number, target, module)._replace(label=f"cluster {number}"))
         else:
             flush()
             steps.append(_numpy_call(graph, cluster))

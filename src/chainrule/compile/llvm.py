@@ -45,12 +45,14 @@ class Call(NamedTuple):
     """A kernel in use: its function, the range it runs over, and the graph lines whose buffers it is given.
 
     ``parts`` is into how many parts the range is cut for threads; it never depends on how many threads there are.
+    ``label`` (``cluster 3``) stands as a comment before the call: readers and the profiler go by it.
     """
 
     function: str
     extent: int
     parts: int
     buffers: tuple[Any, ...]
+    label: str = ""
 
 
 class Module:
@@ -111,6 +113,8 @@ class Module:
                 body.append(f"%p{here} = load ptr, ptr %f{here}")
                 body.append(f"%g{here} = getelementptr inbounds ptr, ptr %t{number}, i64 {position}")
                 body.append(f"store ptr %p{here}, ptr %g{here}")
+            if call.label:
+                body.append(f"; {call.label}")
             if call.parts == 1:
                 body.append(f"call void @{call.function}(ptr %t{number}, i64 0, i64 {call.extent})")
             else:

@@ -31,6 +31,6 @@ def product_call(fused: Fused, number: int, target: Target, module: Module) -> C
 
     def make(name: str) -> tuple[str, int]:
         made = product(spec, target, name=name, node=module.node)
-        return made.text, made.chunks
+        return made.text.replace("{\n", f"{{\n  ; {made.plan}\n", 1), made.chunks  # the tiling, for readers
 
     return module.add_text(make, spec, tuple(roots))
