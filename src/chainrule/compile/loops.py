@@ -191,6 +191,7 @@ class _Lowering:
         self.terms_full: list[tuple[str, int]] = []  # (loop variable, axis of the domain)
         self.rows: dict[int, Any] = {}  # scalars of the current row
         self.phase: dict[int, int] = {}
+        self.ready: dict[int, int] = {}  # per row line, the phase before which it is known
         self.shift: tuple[int, int] | None = None  # (axis, start): where a block of columns begins
         self.scratch: dict[str, tuple[int, DType]] = {}
 
@@ -210,14 +211,11 @@ class _Lowering:
         assert view is not None
         return view
 
-    def row_strides(self, index: int) -> tuple[int, ...]:
-        """The strides of a row value (one per row) over the domain: 0 along the reduced axes."""
-        outer = self.cluster.outer_shape
-        view = self.view(index)
-        shape = self.graph.lines[index].spec.shape
-        if len(shape) == len(self.domain):
-            return view.strides
-        return (*strides_over(view, shape, outer), *(0,) * self.cluster.inner)
+    def row_strides(self, index: int, line: int) -> tuple[int, ...]:
+        """The strides over the domain with which row line ``line`` (one value per row) reads its argument ``index``."""
+        shape, goal = (self.graph.lines[i].spec.shape for i in (index, line))  # goal: with or without the reduced axes
+        strides = strides_over(self.view(index), shape, goal)
+        return (*strides[: len(self.cluster.outer_shape)], *(0,) * self.cluster.inner)
 
     def place(self, offset: int, strides: Sequence[int], terms: Sequence[tuple[Any, ...]]) -> Place:
         found: dict[str, int] = {}
@@ -238,7 +236,7 @@ class _Lowering:
                 if literal(self.graph, a) is None and self.view(a).root not in self.cluster.full:
                     in_rows = self.view(a).root in self.cluster.rows
                     if not in_rows:
-                        found.append(self.row_strides(a) if row else self.strides(a))
+                        found.append(self.row_strides(a, index) if row else self.strides(a))
             if index in self.fused.stored and index in self.cluster.full:
                 found.append(c_strides(self.domain))
         if self.cluster.rows and self.cluster.kind == "row":
@@ -330,7 +328,8 @@ class _Lowering:
         outer = merge(self.domain, range(rank - count), accesses)
         inner = merge(self.domain, range(rank - count, rank), accesses)
         top, body, terms = self.nest(outer, "i", True)
-        ready = self._phases()
+        self._phases()
+        ready = self.ready
         phases = max(ready.values(), default=0)
         last = max([phases, *(self.phase[i] for i in self.cluster.full if i in self.fused.stored)])
         self._store_what_is_dear(last)
@@ -340,21 +339,21 @@ class _Lowering:
         for phase in range(last + 1):
             for index in self.cluster.lines:
                 if index in self.cluster.rows and not self._is_reduction(index) and ready[index] == phase:
-                    args = tuple(self._row_value(a, body, row_known, terms) for a in self.graph.lines[index].args)
+                    args = tuple(self._row_value(a, index, body, row_known, terms) for a in self.graph.lines[index].args)
                     self.rows[index] = self.emit(index, args, body)
                     if index in self.fused.stored:
                         self.store(index, self.rows[index], row_place, body)
             self._inner_loop(phase, body, inner, terms, row_place)
         return top
 
-    def _row_value(self, index: int, body: list[Any], known: dict[Any, Any], terms: Any) -> Any:
+    def _row_value(self, index: int, line: int, body: list[Any], known: dict[Any, Any], terms: Any) -> Any:
         constant = literal(self.graph, index)
         if constant is not None:
             return (constant,)
         view = self.view(index)
         if view.root in self.rows:
             return self.rows[view.root]
-        return self.load(view.root, self.place(view.offset, self.row_strides(index), terms), body, known)
+        return self.load(view.root, self.place(view.offset, self.row_strides(index, line), terms), body, known)
 
     def _inner_loop(self, phase: int, body: list[Any], dims: Any, terms: Any, row_place: Place) -> None:
         reductions = [i for i in self.cluster.lines if i in self.cluster.rows and self._is_reduction(i)
@@ -390,12 +389,13 @@ class _Lowering:
                 self.store(i, self.rows[i], row_place, body)
 
     def _phase_of(self, arg: int) -> int:
-        view = self.fused.views[arg]
-        return self.phase.get(view.root, 0) if view is not None else 0
+        """The phase in which a reduction of ``arg`` runs."""
+        root = self.view(arg).root
+        return self.ready.get(root, self.phase.get(root, 0))
 
-    def _phases(self) -> dict[int, int]:
-        """Per row line, the phase before which it is known; fills ``phase`` for the full lines."""
-        ready: dict[int, int] = {}
+    def _phases(self) -> None:
+        """Fill ``phase`` for the full lines, and ``ready`` for the row lines."""
+        ready = self.ready
         for index in self.cluster.lines:
             roots = [self.view(a).root for a in self.graph.lines[index].args if literal(self.graph, a) is None]
             needs = max((ready[r] if r in ready else self.phase.get(r, 0) for r in roots), default=0)
@@ -405,7 +405,6 @@ class _Lowering:
                 ready[index] = needs + 1
             else:
                 ready[index] = needs
-        return ready
 
     def _store_what_is_dear(self, last: int) -> None:
         """A value that a later phase needs is kept in memory, unless it is cheaper to compute it again."""
