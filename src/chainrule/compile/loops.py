@@ -339,7 +339,8 @@ class _Lowering:
         for phase in range(last + 1):
             for index in self.cluster.lines:
                 if index in self.cluster.rows and not self._is_reduction(index) and ready[index] == phase:
-                    args = tuple(self._row_value(a, index, body, row_known, terms) for a in self.graph.lines[index].args)
+                    line = self.graph.lines[index]
+                    args = tuple(self._row_value(a, index, body, row_known, terms) for a in line.args)
                     self.rows[index] = self.emit(index, args, body)
                     if index in self.fused.stored:
                         self.store(index, self.rows[index], row_place, body)
