@@ -40,6 +40,11 @@ def llvm_type(dtype: DType) -> str:
     return LLVM_TYPES[dtype.name]
 
 
+def memory_type(dtype: DType) -> str:
+    """How a dtype lies in memory: bools are bytes."""
+    return "i8" if dtype.kind == "b" else llvm_type(dtype)
+
+
 def suffix_of(dtype: DType) -> str:
     """How intrinsics and our functions name a float dtype."""
     return "f32" if dtype.itemsize == 4 else "f64"
@@ -175,17 +180,64 @@ def _extreme(intrinsic: str, signed: str, unsigned: str) -> Emitter:
 
 def _power(code: Code, dtype: DType, args: tuple[str, ...]) -> str:
     t = llvm_type(dtype)
-    exponent = args[1]
-    simple = {literal(2.0, dtype): 2, literal(3.0, dtype): 3, literal(1.0, dtype): 1, literal(0.5, dtype): 0}
-    if exponent in simple:
-        count = simple[exponent]
-        if count == 0:
-            return _intrinsic("sqrt")(code, dtype, args[:1])
-        result = args[0]
-        for _ in range(count - 1):
-            result = code.new(f"fmul {t} {result}, {args[0]}")
-        return result
-    return code.call("pow", dtype, *args)
+    if args[1] != literal(0.5, dtype):  # whole exponents are products by now: see ``rewrites``
+        return code.call("pow", dtype, *args)
+    root = _intrinsic("fabs")(code, dtype, (_intrinsic("sqrt")(code, dtype, args[:1]),))  # (-0)^½ is +0
+    lowest = code.new(f"fcmp oeq {t} {args[0]}, 0xFFF0000000000000")
+    return code.new(f"select i1 {lowest}, {t} 0x7FF0000000000000, {t} {root}")
+
+
+def _divisor(code: Code, dtype: DType, args: tuple[str, ...]) -> tuple[str, str, str]:
+    """A divisor that never traps, and whether the real one is 0, or -1."""
+    t = llvm_type(dtype)
+    nothing = code.new(f"icmp eq {t} {args[1]}, 0")
+    minus = code.new(f"icmp eq {t} {args[1]}, -1") if dtype.kind == "i" else "false"  # the least / -1 overflows
+    either = code.new(f"or i1 {nothing}, {minus}")
+    return code.new(f"select i1 {either}, {t} 1, {t} {args[1]}"), nothing, minus
+
+
+def _rounds_up(code: Code, t: str, rest: str, divisor: str) -> str:
+    """Whether a division that rounded towards 0 rounded up."""
+    differ = code.new(f"xor {t} {rest}, {divisor}")
+    opposite = code.new(f"icmp slt {t} {differ}, 0")
+    some = code.new(f"icmp ne {t} {rest}, 0")
+    return code.new(f"and i1 {opposite}, {some}")
+
+
+def _modulo(code: Code, dtype: DType, args: tuple[str, ...]) -> str:
+    if dtype.kind == "f":
+        return code.call("remainder", dtype, *args)
+    t = llvm_type(dtype)
+    divisor, _, _ = _divisor(code, dtype, args)  # x mod 0 is 0 in NumPy, as x mod 1 is
+    rest = code.new(f"{'srem' if dtype.kind == 'i' else 'urem'} {t} {args[0]}, {divisor}")
+    if dtype.kind == "u":
+        return rest
+    moved = code.new(f"add {t} {rest}, {divisor}")
+    return code.new(f"select i1 {_rounds_up(code, t, rest, divisor)}, {t} {moved}, {t} {rest}")
+
+
+def _floor_divide(code: Code, dtype: DType, args: tuple[str, ...]) -> str:
+    if dtype.kind == "f":
+        return code.call("floor_divide", dtype, *args)
+    t = llvm_type(dtype)
+    divisor, nothing, minus = _divisor(code, dtype, args)
+    if dtype.kind == "u":
+        found = code.new(f"udiv {t} {args[0]}, {divisor}")
+    else:
+        quotient = code.new(f"sdiv {t} {args[0]}, {divisor}")
+        rest = code.new(f"srem {t} {args[0]}, {divisor}")
+        lower = code.new(f"sub {t} {quotient}, 1")
+        floor = code.new(f"select i1 {_rounds_up(code, t, rest, divisor)}, {t} {lower}, {t} {quotient}")
+        negative = code.new(f"sub {t} 0, {args[0]}")
+        found = code.new(f"select i1 {minus}, {t} {negative}, {t} {floor}")
+    return code.new(f"select i1 {nothing}, {t} 0, {t} {found}")
+
+
+def _bit_count(code: Code, dtype: DType, args: tuple[str, ...]) -> str:
+    t = llvm_type(dtype)
+    size = _absolute(code, dtype, args)
+    count = code.new(f"call {t} @llvm.ctpop.{t}({t} {size})")
+    return count if t == "i8" else code.new(f"trunc {t} {count} to i8")
 
 
 def _chain_mul(code: Code, dtype: DType, args: tuple[str, ...]) -> str:
@@ -209,7 +261,7 @@ def _class(mask: str) -> Emitter:
 
 
 _FLOAT = frozenset({"float32", "float64"})
-_INTEGER = frozenset({"int32", "int64", "uint32", "uint64"})
+_INTEGER = frozenset({"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"})
 _NUMBER = _FLOAT | _INTEGER
 _ANY = _NUMBER | {"bool"}
 
@@ -222,6 +274,7 @@ EMITTERS: dict[str, tuple[Emitter, frozenset[str]]] = {
     "floor": (_intrinsic("floor"), _FLOAT), "ceil": (_intrinsic("ceil"), _FLOAT),
     "rint": (_intrinsic("rint"), _FLOAT), "trunc": (_intrinsic("trunc"), _FLOAT),
     "copysign": (_intrinsic("copysign"), _FLOAT),
+    "mod": (_modulo, _NUMBER), "floor_divide": (_floor_divide, _NUMBER), "bitwise_count": (_bit_count, _INTEGER),
     "maximum": (_extreme("maximum", "smax", "umax"), _ANY), "minimum": (_extreme("minimum", "smin", "umin"), _ANY),
     "equal": (_compare("oeq", "eq", "eq"), _ANY), "not_equal": (_compare("une", "ne", "ne"), _ANY),
     "less": (_compare("olt", "slt", "ult"), _ANY), "less_equal": (_compare("ole", "sle", "ule"), _ANY),
@@ -239,7 +292,7 @@ EMITTERS: dict[str, tuple[Emitter, frozenset[str]]] = {
 
 
 # Ops whose emitter is a call of our own function: op → function.
-FUNCTIONS = {name: name for name in NAMES} | {"mod": "remainder"}
+FUNCTIONS = {name: name for name in NAMES}
 for _name, _math in FUNCTIONS.items():
     EMITTERS.setdefault(_name, (_function(_math), _FLOAT))
 
@@ -255,6 +308,9 @@ def convert(code: Code, value: str, source: DType, goal: DType) -> str:
         op = "uitofp" if goal.kind == "f" else "zext"
     elif source.kind == "f" and goal.kind == "f":
         op = "fpext" if goal.itemsize > source.itemsize else "fptrunc"
+    elif source.kind == "f" and (goal.itemsize < 4 or goal.name == "uint32"):  # as C does it: wider, then cut off
+        wider = np.dtype(np.int32 if goal.itemsize < 4 else np.int64)
+        return convert(code, convert(code, value, source, wider), wider, goal)
     elif source.kind == "f":
         return code.new(f"call {b} @llvm.fpto{'s' if goal.kind == 'i' else 'u'}i.sat.{b}."
                         f"{suffix_of(source)}({a} {value})")  # fmt: skip
@@ -290,7 +346,7 @@ def has_emitter(graph: Graph, index: int) -> bool:
         return True
     if name in ("gather", "scatter_add", "scatter"):
         return all(s.dtype.kind in "iu" and s.dtype.itemsize == 8 for s in specs[1 if name == "gather" else 2 :])
-    if name in ("unindex", "update", "concatenate"):
+    if name in ("unindex", "update", "concatenate", "cumsum"):
         return True
     if name == "random_bits":
         return len(specs[0].shape) == 1

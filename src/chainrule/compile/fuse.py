@@ -21,7 +21,7 @@ from chainrule.compile.emit import has_emitter
 from chainrule.compile.views import VIEW_OPS, View, c_strides, elements, is_contiguous
 from chainrule.graph.graph import Graph
 
-MOVES = ("gather", "scatter_add", "scatter", "unindex", "update", "concatenate", "random_bits")
+MOVES = ("gather", "scatter_add", "scatter", "unindex", "update", "concatenate", "cumsum", "random_bits")
 REDUCTIONS = ("sum", "max", "min", "any", "all")
 _MOST_READS = 24  # more streams than this in one loop outrun the prefetchers
 

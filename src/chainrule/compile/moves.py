@@ -1,6 +1,7 @@
 """Kernels that move numbers: reading and writing at computed places, writing a part, joining arrays.
 
 ``random_bits`` makes its numbers from a key, and belongs here for its shape: computed places, nothing to fuse with.
+So do running sums (see ``scans``).
 ``gather`` loads its indices and reads where they point; ``scatter`` and ``scatter_add`` copy their array and then write
 or add, in order, in one thread; ``unindex``, ``update`` and ``concatenate`` copy into strided parts.  An index out of
 range raises in the evaluator; here it is clamped into the array, so that no memory is ever read or written outside.
@@ -13,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.base.arrays import BOOL, INT, Shape
+from chainrule.base.arrays import BOOL, INT, DType, Shape
 from chainrule.compile.fuse import Fused, literal, strides_over
 from chainrule.compile.loops import Compute, Kernel, Load, Loop, Place, Store, merge
+from chainrule.compile.scans import running_sum
 from chainrule.compile.views import View, c_strides, elements, indexed
 from chainrule.ops import philox
 
@@ -36,6 +38,7 @@ class _Move:
         self.attrs: dict[str, Any] = dict(self.line.attrs)
         self.number = number
         self.count = 0
+        self.scratch: dict[str, tuple[int, DType]] = {}
 
     def fresh(self, prefix: str = "t") -> str:
         self.count += 1
@@ -53,7 +56,7 @@ class _Move:
     def run(self) -> Kernel:
         body: list[Any] = getattr(self, self.line.op.name)()
         work = elements(self.line.spec.shape)
-        return Kernel(f"kernel{self.number}", body, work, {}, (self.line.source,))
+        return Kernel(f"kernel{self.number}", body, work, self.scratch, (self.line.source,))
 
     # Pieces
 
@@ -198,6 +201,11 @@ class _Move:
             _carried(statement)
         return self.whole(x) + writes
 
+    def cumsum(self) -> list[Any]:
+        (x,) = self.line.args
+        spec = self.line.spec
+        body, self.scratch = running_sum(self.index, self.view(x), spec.shape, spec.dtype, **self.attrs)
+        return body
 
     def random_bits(self) -> list[Any]:
         """Philox4x32-10 (Salmon et al., 2011): ten rounds per block of four words; see ``chainrule.ops.philox``."""

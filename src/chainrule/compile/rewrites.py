@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.base.arrays import INT, Shape, broadcast
+from chainrule.base.arrays import Shape, broadcast
 from chainrule.compile.rewriter import Rewriter
 from chainrule.graph.graph import Line
 from chainrule.ops.index import indexed_shape
@@ -350,61 +350,7 @@ def join_one(r: Rewriter, line: Line) -> int | None:
     return None if kept == line.args else r.write(line.op, kept, line.attrs, line.spec)
 
 
-# ------------------------------------------------------------------------------------------- one place in every row
-
-
-def gather_from_rows(r: Rewriter, line: Line) -> int | None:
-    """x[arange(n), j] of computed numbers → Σ where(j = column, x, 0) along rows, which fuses with them.
-
-    Exact, but that a sum of -0 alone may be 0.
-    """
-    x, *indices = line.args
-    chosen = _one_per_row(r, x, indices)
-    if chosen is None or not r.builder.lines[x].op.broadcasts:
-        return None
-    return r.line("sum", r.line("where", chosen, x, r.constant(0, line.spec.dtype)), axes=(1,), keepdims=True)
-
-
-def scatter_to_rows(r: Rewriter, line: Line) -> int | None:
-    """zeros that get y added at [arange(n), j] → where(j = column, y, 0).  Exact, but for the sign of a zero."""
-    x, part, *indices = line.args
-    chosen = _one_per_row(r, x, indices)
-    if chosen is None or r.value(x) is None or r.value(x) != 0:
-        return None
-    return r.line("where", chosen, part, r.constant(0, line.spec.dtype))
-
-
-def _one_per_row(r: Rewriter, x: int, indices: list[int]) -> int | None:
-    """Where the indices point, as bools of the shape of ``x``; None unless they name one place in every row.
-
-    An index out of range, which is an error, points nowhere.
-    """
-    shape = r.shape(x)
-    if len(shape) != 2 or len(indices) != 2 or r.dtype(x).kind not in "iuf":
-        return None
-    rows, columns = indices
-    counted = r.made_by(rows, "constant")
-    n, m = shape
-    if counted is None or r.shape(rows) != (n, 1) or m >= 1 << 31 or r.dtype(columns).kind not in "iu":
-        return None
-    if not np.array_equal(attr(counted, "value").array[:, 0], np.arange(n)):
-        return None
-    places = r.cast(columns, INT)
-    wrapped = r.line("where", r.line("less", places, r.constant(0, INT)), r.line("add", places, r.constant(m, INT)),
-                     places)  # fmt: skip
-    numbers = r.builder.constant_line(np.arange(m, dtype=np.int32)[None])
-    return r.line("equal", r.cast(wrapped, np.dtype(np.int32)), numbers)
-
-
 # --------------------------------------------------------------------------------------------------------- reductions
-
-
-def widen_first(r: Rewriter, line: Line) -> int | None:
-    """sum(bools or small integers) → sum(cast to what it adds up in); cumsum too.  Exact."""
-    (x,) = line.args
-    if r.dtype(x) == line.spec.dtype:
-        return None
-    return r.write(line.op, (r.cast(x, line.spec.dtype),), line.attrs, line.spec)
 
 
 def drop_axes(r: Rewriter, line: Line) -> int | None:
@@ -443,37 +389,6 @@ def _at_an_end(axes: tuple[int, ...], rank: int) -> bool:
     return tuple(axes) in (tuple(range(len(axes))), tuple(range(rank - len(axes), rank)))
 
 
-def length(r: Rewriter, line: Line) -> int | None:
-    """norm(x) → √Σx², which is how the evaluator computes it, in lines that fuse.  As exact as the sum."""
-    (x,) = line.args
-    if r.dtype(x).kind == "c":
-        return None
-    return r.line("sqrt", r.line("sum", r.line("mul", x, x), **dict(line.attrs)))
-
-
-# ----------------------------------------------------------------------------------------------------------- products
-
-
-def outer_product(r: Rewriter, line: Line) -> int | None:
-    """(n, 1) @ (1, m) → the product of a column and a row, which fuses.  Exact, but for the sign of a zero."""
-    x, y = line.args
-    return r.line("mul", x, y) if r.shape(x)[-1] == 1 and line.spec.dtype.kind != "c" else None
-
-
-def whole_number_product(r: Rewriter, line: Line) -> int | None:
-    """A product of matrices of integers or bools → sums of products along rows.  Exact: integers wrap around."""
-    x, y = line.args
-    kind = line.spec.dtype.kind
-    if kind not in "iub":
-        return None
-    *lead, n, k = r.shape(x)
-    *behind, _, m = r.shape(y)
-    turned = r.transpose(y, (*range(len(behind)), len(behind) + 1, len(behind)))
-    terms = r.line("mul", r.reshape(x, (*lead, n, 1, k)), r.reshape(turned, (*behind, 1, m, k)))
-    last = len(r.shape(terms)) - 1
-    return r.cast(r.line("any" if kind == "b" else "sum", terms, axes=(last,), keepdims=False), line.spec.dtype)
-
-
 _REDUCED = (drop_axes, reduce_one, reduce_ends)
 
 TABLE = {
@@ -487,9 +402,6 @@ TABLE = {
     "reshape": (shape_it_has, one_value, reshape_twice), "transpose": (one_value, transpose_twice, transpose_of_ones),
     "broadcast_to": (shape_it_has, broadcast_twice, broadcast_of_ones), "index": (read_all, one_value),
     "unindex": (write_all,), "update": (write_all,),
-    "gather": (gather_from_rows,), "scatter_add": (scatter_to_rows,),
     "concatenate": (join_one,),
-    "sum": (widen_first, *_REDUCED), "cumsum": (widen_first,),
-    "max": _REDUCED, "min": _REDUCED, "any": _REDUCED, "all": _REDUCED, "norm": (length,),
-    "matmul": (outer_product, whole_number_product),
+    "sum": _REDUCED, "max": _REDUCED, "min": _REDUCED, "any": _REDUCED, "all": _REDUCED,
 }  # fmt: skip

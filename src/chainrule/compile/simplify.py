@@ -1,10 +1,10 @@
 """The first pass: Graph → Graph, with less in it and the same values.
 
-Lines are taken in order and written again through a table of rewrites (:mod:`chainrule.compile.rewrites`) into a
-builder that hash-conses.  What is kept: inputs, outputs and their order, sources, ``of``.  What goes: lines no output
-needs, equal lines, what a rewrite makes simpler, and the walls around inner graphs: a ``call`` and the primal of a
-``custom_vjp`` become lines of this graph, as does the branch of a ``cond`` that is known.  Graphs that stay inside a
-line (a loop's body, branches) are simplified too.
+Lines are taken in order and written again through tables of rewrites (:mod:`chainrule.compile.rewrites`,
+:mod:`chainrule.compile.expansions`) into a builder that hash-conses.  What is kept: inputs, outputs and their order,
+sources, ``of``.  What goes: lines no output needs, equal lines, what a rewrite makes simpler, and the walls around
+inner graphs: a ``call`` and the primal of a ``custom_vjp`` become lines of this graph, as does the branch of a ``cond``
+that is known.  Graphs that stay inside a line (a loop's body, branches) are simplified too.
 
 The ``call`` of a checkpoint's backward pass keeps its walls: without them, what it computes again would be equal lines
 of the forward pass, kept in memory all the while, which is what the checkpoint was asked to avoid.
@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import Any
 
 from chainrule.base.collector import without_collector
+from chainrule.compile.expansions import EXPANSIONS
 from chainrule.compile.rewriter import Rewrite, Rewriter, Table
 from chainrule.compile.rewrites import COMMUTATIVE, TABLE, before_broadcasting, constant_last, fold
 from chainrule.graph.graph import Graph, Line
@@ -30,11 +31,11 @@ New = int | tuple[int, ...]
 
 def _table() -> Table:
     """The rewrites of every op: those of all pointwise ops first."""
-    found: dict[str, tuple[Rewrite, ...]] = dict(TABLE)
+    found: dict[str, tuple[Rewrite, ...]] = {}
     for name, op in CATALOGUE.items():
-        if op.broadcasts:
-            turned = (constant_last,) if name in COMMUTATIVE else ()
-            found[name] = (fold, before_broadcasting, *turned, *TABLE.get(name, ()))
+        pointwise = (fold, before_broadcasting) if op.broadcasts else ()
+        turned = (constant_last,) if name in COMMUTATIVE else ()
+        found[name] = (*pointwise, *turned, *EXPANSIONS.get(name, ()), *TABLE.get(name, ()))
     return found
 
 

@@ -1,0 +1,177 @@
+"""Rewrites of lines that have no kernel of their own, or a slower one, into lines that have.
+
+As in :mod:`chainrule.compile.rewrites`, each says how exact it is.  What is left over for calls back into NumPy:
+complex numbers, float16, sorting, factorisations, Fourier transforms, the gamma and Bessel families, powers of integers
+by arrays, gcd and lcm.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from chainrule.base.arrays import BOOL, INT
+from chainrule.compile.rewriter import Rewriter
+from chainrule.compile.rewrites import attr
+from chainrule.graph.graph import Line
+
+I32 = np.dtype(np.int32)
+
+# --------------------------------------------------------------------------------------------------------- reductions
+
+
+def widen_first(r: Rewriter, line: Line) -> int | None:
+    """sum(bools or small integers) → sum(cast to what it adds up in); cumsum too.  Exact."""
+    (x,) = line.args
+    if r.dtype(x) == line.spec.dtype:
+        return None
+    return r.write(line.op, (r.cast(x, line.spec.dtype),), line.attrs, line.spec)
+
+
+def length(r: Rewriter, line: Line) -> int | None:
+    """norm(x) → √Σx², which is how the evaluator computes it, in lines that fuse.  As exact as the sum."""
+    (x,) = line.args
+    if r.dtype(x).kind == "c":
+        return None
+    return r.line("sqrt", r.line("sum", r.line("mul", x, x), **dict(line.attrs)))
+
+
+def extreme_of_bools(r: Rewriter, line: Line) -> int | None:
+    """max(bools) → any, min(bools) → all.  Exact."""
+    if line.spec.dtype != BOOL:
+        return None
+    return r.line("any" if line.op.name == "max" else "all", *line.args, **dict(line.attrs))
+
+
+def first_extreme(r: Rewriter, line: Line) -> int | None:
+    """argmax(x) → the smallest i where xᵢ is max(x), or is NaN.  Exact: of equal ones the first, and the first NaN.
+
+    Two reductions and a comparison, which run on whole vectors and fuse with what computes x.
+    """
+    (x,) = line.args
+    shape, axis, kind = r.shape(x), attr(line, "axis"), r.dtype(x).kind
+    if kind == "c" or r.dtype(x).name == "float16" or shape[axis] >= 1 << 31:
+        return None
+    name = "max" if line.op.name == "argmax" else "min"
+    best = r.line(name, x, axes=(axis,), keepdims=True)
+    here = r.line("equal", x, best)
+    if kind == "f":
+        here = r.line("logical_or", here, r.line("isnan", x))
+    numbers = np.arange(shape[axis], dtype=I32).reshape((-1, *(1,) * (len(shape) - 1 - axis)))
+    beyond = r.constant(shape[axis], I32)
+    places = r.line("where", here, r.builder.constant_line(numbers), beyond)
+    return r.cast(r.line("min", places, axes=(axis,), keepdims=False), INT)
+
+
+# ------------------------------------------------------------------------------------------- one place in every row
+
+
+def gather_from_rows(r: Rewriter, line: Line) -> int | None:
+    """x[arange(n), j] of computed numbers → Σ where(j = column, x, 0) along rows, which fuses with them.
+
+    Exact, but that a sum of -0 alone may be 0.
+    """
+    x, *indices = line.args
+    chosen = _one_per_row(r, x, indices)
+    if chosen is None or not r.builder.lines[x].op.broadcasts:
+        return None
+    return r.line("sum", r.line("where", chosen, x, r.constant(0, line.spec.dtype)), axes=(1,), keepdims=True)
+
+
+def scatter_to_rows(r: Rewriter, line: Line) -> int | None:
+    """zeros that get y added at [arange(n), j] → where(j = column, y, 0).  Exact, but for the sign of a zero."""
+    x, part, *indices = line.args
+    chosen = _one_per_row(r, x, indices)
+    if chosen is None or r.value(x) is None or r.value(x) != 0:
+        return None
+    return r.line("where", chosen, part, r.constant(0, line.spec.dtype))
+
+
+def _one_per_row(r: Rewriter, x: int, indices: list[int]) -> int | None:
+    """Where the indices point, as bools of the shape of ``x``; None unless they name one place in every row.
+
+    An index out of range, which is an error, points nowhere.
+    """
+    shape = r.shape(x)
+    if len(shape) != 2 or len(indices) != 2 or r.dtype(x).kind not in "iuf":
+        return None
+    rows, columns = indices
+    counted = r.made_by(rows, "constant")
+    n, m = shape
+    if counted is None or r.shape(rows) != (n, 1) or m >= 1 << 31 or r.dtype(columns).kind not in "iu":
+        return None
+    if not np.array_equal(attr(counted, "value").array[:, 0], np.arange(n)):
+        return None
+    places = r.cast(columns, INT)
+    wrapped = r.line("where", r.line("less", places, r.constant(0, INT)), r.line("add", places, r.constant(m, INT)),
+                     places)  # fmt: skip
+    numbers = r.builder.constant_line(np.arange(m, dtype=np.int32)[None])
+    return r.line("equal", r.cast(wrapped, I32), numbers)
+
+
+# ----------------------------------------------------------------------------------------------------------- products
+
+
+def outer_product(r: Rewriter, line: Line) -> int | None:
+    """(n, 1) @ (1, m) → the product of a column and a row, which fuses.  Exact, but for the sign of a zero."""
+    x, y = line.args
+    return r.line("mul", x, y) if r.shape(x)[-1] == 1 and line.spec.dtype.kind != "c" else None
+
+
+def whole_number_product(r: Rewriter, line: Line) -> int | None:
+    """A product of matrices of integers or bools → sums of products along rows.  Exact: integers wrap around."""
+    x, y = line.args
+    kind = line.spec.dtype.kind
+    if kind not in "iub":
+        return None
+    *lead, n, k = r.shape(x)
+    *behind, _, m = r.shape(y)
+    turned = r.transpose(y, (*range(len(behind)), len(behind) + 1, len(behind)))
+    terms = r.line("mul", r.reshape(x, (*lead, n, 1, k)), r.reshape(turned, (*behind, 1, m, k)))
+    last = len(r.shape(terms)) - 1
+    return r.cast(r.line("any" if kind == "b" else "sum", terms, axes=(last,), keepdims=False), line.spec.dtype)
+
+
+# ------------------------------------------------------------------------------------------ functions made of others
+
+
+def times_logarithm(r: Rewriter, line: Line) -> int | None:
+    """xlogy(x, y) → x·ln y, 0 where x is 0 and ln y a number; xlog1py so with ln(1 + y).  As exact as the logarithm."""
+    x, y = line.args
+    dtype = line.spec.dtype
+    if dtype.kind != "f":
+        return None
+    nothing = r.constant(0, dtype)
+    logarithm = r.line("log" if line.op.name == "xlogy" else "log1p", y)
+    is_zero = r.line("logical_and", r.line("equal", x, nothing), r.line("logical_not", r.line("isnan", logarithm)))
+    return r.line("where", is_zero, nothing, r.line("mul", x, logarithm))
+
+
+def log_odds(r: Rewriter, line: Line) -> int | None:
+    """logit(p) → ln(p/(1 - p)), 2·artanh(2p - 1) near 1/2: the evaluator's formula.  As exact as the logarithm."""
+    (p,) = line.args
+    dtype = line.spec.dtype
+    if dtype.kind != "f":
+        return None
+    one, two, nothing, half, quarter = (r.constant(v, dtype) for v in (1, 2, 0, 0.5, 0.25))
+    middle = r.line("less", r.line("abs", r.line("sub", p, half)), quarter)
+    twice = r.line("sub", r.line("mul", p, two), one)
+    inner = r.line("mul", r.line("arctanh", r.line("where", middle, twice, nothing)), two)
+    return r.line("where", middle, inner, r.line("log", r.line("div", p, r.line("sub", one, p))))
+
+
+def sign_bit(r: Rewriter, line: Line) -> int | None:
+    """signbit(x) → copysign(1, x) < 0.  Exact, for NaN too."""
+    (x,) = line.args
+    dtype = r.dtype(x)
+    if dtype.kind != "f":
+        return None
+    return r.line("less", r.line("copysign", r.constant(1, dtype), x), r.constant(0, dtype))
+
+
+EXPANSIONS = {
+    "sum": (widen_first,), "cumsum": (widen_first,), "max": (extreme_of_bools,), "min": (extreme_of_bools,),
+    "norm": (length,), "argmax": (first_extreme,), "argmin": (first_extreme,),
+    "gather": (gather_from_rows,), "scatter_add": (scatter_to_rows,),
+    "matmul": (outer_product, whole_number_product),
+    "xlogy": (times_logarithm,), "xlog1py": (times_logarithm,), "logit": (log_odds,), "signbit": (sign_bit,),
+}  # fmt: skip
