@@ -82,6 +82,10 @@ class OptionError(ChainruleError, ValueError):
     """An option has a value that is not among the valid ones."""
 
 
+class ExpressionError(ChainruleError, ValueError):
+    """A typed formula that can't be read or computed; ``where`` shows the place."""
+
+
 class DataError(ChainruleError, ValueError):
     """A data file or array that can't be used as asked."""
 
@@ -92,6 +96,14 @@ class CheckpointError(ChainruleError, ValueError):
 
 class LinalgError(ChainruleError, np.linalg.LinAlgError):
     """A matrix that the asked-for operation does not exist for (singular, not positive definite, not finite)."""
+
+
+class DonatedError(ChainruleError, ValueError):
+    """An array was used after its memory was given away (``donate_argnums``)."""
+
+
+class OutOfMemoryError(ChainruleError, MemoryError):
+    """There is not enough memory for what a compiled program has planned."""
 
 
 class TrainingError(ChainruleError, RuntimeError):

@@ -12,16 +12,11 @@ from typing import Any, NamedTuple
 
 from chainrule.base.arrays import BOOL, DType
 from chainrule.compile import emit
-from chainrule.compile.emit import EMITTERS, llvm_type, suffix_of
+from chainrule.compile.emit import EMITTERS, llvm_type, memory_type, suffix_of
 from chainrule.compile.loops import Compute, Finish, Kernel, Load, Loop, Place, Start, Store, Update
 from chainrule.compile.target import Target
 from chainrule.compile.vectormath import definitions, symbol
-from chainrule.compile.writer import Lines, loop
-
-
-def memory_type(dtype: DType) -> str:
-    """How a dtype lies in memory: bools are bytes."""
-    return "i8" if dtype.kind == "b" else llvm_type(dtype)
+from chainrule.compile.writer import Lines, at, leave_unless_zero, loop
 
 
 class Text(Lines):
@@ -45,14 +40,25 @@ class Call(NamedTuple):
     """A kernel in use: its function, the range it runs over, and the graph lines whose buffers it is given.
 
     ``parts`` is into how many parts the range is cut for threads; it never depends on how many threads there are.
-    ``label`` (``cluster 3``) stands as a comment before the call: readers and the profiler go by it.
     """
 
     function: str
     extent: int
     parts: int
     buffers: tuple[Any, ...]
-    label: str = ""
+
+
+class Inner(NamedTuple):
+    """A loop or branch: its function, and the buffers it is given."""
+
+    function: str
+    buffers: tuple[Any, ...]
+
+
+class Back(NamedTuple):
+    """A call back into NumPy, by number; it is given the whole table."""
+
+    which: int
 
 
 class Module:
@@ -78,7 +84,7 @@ class Module:
 
     def add(self, kernel: Kernel) -> Call:
         """The function of a kernel, written unless there is one like it."""
-        buffers = _buffers(kernel.body)
+        buffers = buffers_of(kernel)
         slots = {buffer: position for position, buffer in enumerate(buffers)}
 
         def make(name: str) -> tuple[str, int]:
@@ -86,6 +92,12 @@ class Module:
 
         name, _ = self._written(renamed(kernel, slots), make)
         return Call(name, kernel.splits, max(1, min(kernel.work // _GRAIN, kernel.splits, _MOST_PARTS)), buffers)
+
+    def called(self, kernel: Kernel, name: str, buffers: Sequence[Any], memory: Sequence[str],
+               indices: Sequence[str]) -> str:  # fmt: skip
+        """The text of a kernel that another calls, giving it ``memory`` and ``indices`` of its own as well."""
+        slots = {buffer: position for position, buffer in enumerate(buffers)}
+        return _Function(self, kernel, name, slots, memory, indices).text()
 
     def add_text(self, make: Callable[[str], tuple[str, int]], key: Any, buffers: tuple[Any, ...]) -> Call:
         """The same for a kernel that writes itself: ``make(name)`` gives its text and its number of chunks."""
@@ -101,33 +113,44 @@ class Module:
             self.kernels[key] = name, extent
         return self.kernels[key]
 
-    def segment(self, name: str, calls: Sequence[Call], slot: Callable[[Any], int]) -> None:
-        """A function of all buffers that runs kernels one after the other; denormals are flushed while it runs."""
-        body = []
-        for number, call in enumerate(calls):
-            body.append(f"%t{number} = alloca [{max(len(call.buffers), 1)} x ptr]")
-        for number, call in enumerate(calls):
-            for position, buffer in enumerate(call.buffers):
-                here = f"{number}.{position}"
-                body.append(f"%f{here} = getelementptr inbounds ptr, ptr %buffers, i64 {slot(buffer)}")
-                body.append(f"%p{here} = load ptr, ptr %f{here}")
-                body.append(f"%g{here} = getelementptr inbounds ptr, ptr %t{number}, i64 {position}")
-                body.append(f"store ptr %p{here}, ptr %g{here}")
-            if call.label:
-                body.append(f"; {call.label}")
-            if call.parts == 1:
-                body.append(f"call void @{call.function}(ptr %t{number}, i64 0, i64 {call.extent})")
+    def part(self, name: str, steps: Sequence[Call | Inner | Back], slot: Callable[[Any], int]) -> None:
+        """The function of a part, ``i32 (ptr buffers, ptr context)``: its steps one after the other.
+
+        ``slot``: where in the part's table a buffer's pointer is.
+        """
+        out = Lines()
+        entry = [f"  %t{n} = alloca [{max(len(step.buffers), 1)} x ptr]"
+                 for n, step in enumerate(steps) if not isinstance(step, Back)]  # fmt: skip
+        if any(isinstance(step, Call) and step.parts > 1 for step in steps):
+            entry.append("  %pool = load ptr, ptr %context")
+        for n, step in enumerate(steps):
+            out.put(f"; cluster {n}")  # readers and the profiler go by it
+            if isinstance(step, Back):
+                status = out.new(f"call i32 @cr.back(ptr %context, i64 {step.which}, ptr %buffers)")
+                leave_unless_zero(out, status)
+                continue
+            for position, buffer in enumerate(step.buffers):
+                pointer = out.new(f"load ptr, ptr {at(out, 'ptr', '%buffers', slot(buffer))}")
+                out.put(f"store ptr {pointer}, ptr {at(out, 'ptr', f'%t{n}', position)}")
+            if isinstance(step, Inner):
+                leave_unless_zero(out, out.new(f"call i32 @{step.function}(ptr %t{n}, ptr %context)"))
+            elif step.parts == 1:
+                out.put(f"call void @{step.function}(ptr %t{n}, i64 0, i64 {step.extent})")
             else:
-                part = self._part(call)
-                body.append(f"call void @cr.parallel(ptr %pool, ptr @{part}, ptr %t{number}, i64 {call.parts})")
-        mode = self.target.mode
-        inner = "".join(f"  {line}\n" for line in body)
-        run = f"call void @{name}.body(ptr %buffers, ptr %pool)"
-        outer = "".join(f"  {line}\n" for line in (*mode.enter, run, *mode.leave))
+                out.put(f"call void @cr.parallel(ptr %pool, ptr @{self._part(step)}, ptr %t{n}, i64 {step.parts})")
+        body = "\n".join([*entry, *out.lines])
         self.bodies.append(
-            f"define internal void @{name}.body(ptr %buffers, ptr %pool) noinline #0 {{\n{inner}  ret void\n}}\n\n"
-            f"define void @{name}(ptr %buffers, ptr %pool) #0 {{\n{outer}  ret void\n}}"
+            f"define internal i32 @{name}(ptr noalias %buffers, ptr %context) noinline #0 {{\n{body}\n  ret i32 0\n}}"
         )
+
+    def program(self, main: str) -> None:
+        """The function that Python calls: ``main`` with denormals flushed, between ``cr.enter`` and ``cr.leave``."""
+        mode = self.target.mode
+        lines = ["call void @cr.enter(ptr %context)", *mode.enter,
+                 f"%status = call i32 @{main}(ptr %buffers, ptr %context)", *mode.leave,
+                 "call void @cr.leave(ptr %context)", "ret i32 %status"]  # fmt: skip
+        body = "\n".join(f"  {line}" for line in lines)
+        self.bodies.append(f"define i32 @program(ptr %buffers, ptr %context) #0 {{\n{body}\n}}")
 
     def _part(self, call: Call) -> str:
         """The function that runs one part of a kernel's range: what ``cr.parallel`` calls."""
@@ -143,7 +166,10 @@ class Module:
         return name
 
     def text(self) -> str:
-        """All functions, the math they call, and metadata; ``cr.parallel`` is the runtime's to define."""
+        """All functions, the math they call, and metadata.
+
+        The runtime's to define: ``cr.parallel``, ``cr.enter``, ``cr.leave``, ``cr.back`` and ``cr.poll``.
+        """
         math = definitions(sorted(self.functions), fma=self.target.fma)
         attributes = f"attributes #0 = {{ {self.target.attributes} }}"
         return "\n\n".join([math, *self.bodies, attributes, "\n".join(self.metadata)]) + "\n"
@@ -156,9 +182,9 @@ def _statements(body: Iterable[Any]) -> Iterator[Any]:
             yield from _statements(s.body)
 
 
-def _buffers(body: Iterable[Any]) -> tuple[Any, ...]:
+def buffers_of(kernel: Kernel) -> tuple[Any, ...]:
     """The graph lines whose buffers a kernel uses, in order of first use."""
-    found = dict.fromkeys(s.buffer for s in _statements(body) if isinstance(s, (Load, Store)))
+    found = dict.fromkeys(s.buffer for s in _statements(kernel.body) if isinstance(s, (Load, Store)))
     return tuple(b for b in found if not isinstance(b, str))
 
 
@@ -182,15 +208,17 @@ def renamed(kernel: Kernel, slots: dict[Any, int]) -> str:
 
 
 class _Function:
-    def __init__(self, module: Module, kernel: Kernel, name: str, slots: dict[Any, int]) -> None:
+    def __init__(self, module: Module, kernel: Kernel, name: str, slots: dict[Any, int], memory: Sequence[str] = (),
+                 indices: Sequence[str] = ()) -> None:  # fmt: skip
         self.module = module
         self.kernel = kernel
         self.name = name
         self.slots = slots
         self.out = Text(module.functions)
         self.entry: list[str] = []
-        self.pointers: dict[Any, str] = {}
-        self.names: dict[str, str] = {}
+        self.given = "".join([*(f", ptr noalias %{m}" for m in memory), *(f", i64 %{i}" for i in indices)])
+        self.pointers: dict[Any, str] = {m: f"%{m}" for m in memory}
+        self.names: dict[str, str] = {i: f"%{i}" for i in indices}
         self.types: dict[str, DType] = {}
         self.accumulators: dict[str, str] = {}
         self.group: str | None = None
@@ -200,7 +228,8 @@ class _Function:
             self.pointers[name] = f"%scratch.{name}"
             self.entry.append(f"  %scratch.{name} = alloca [{n} x {memory_type(dtype)}], align 64")
         self.block(self.kernel.body)
-        head = f"define internal void @{self.name}(ptr noalias %buffers, i64 %begin, i64 %end) noinline #0 {{"
+        range_ = "ptr noalias %buffers, i64 %begin, i64 %end"
+        head = f"define internal void @{self.name}({range_}{self.given}) noinline #0 {{"
         lines = [head, "entry:", *self.entry, "  br label %start", "start:", *self.out.lines, "  ret void", "}"]
         return "\n".join(lines)
 

@@ -6,7 +6,7 @@ size").  Lives are intervals of cluster numbers.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _ALIGN = 64  # a cache line, and the widest vector
 
@@ -14,18 +14,18 @@ _ALIGN = 64  # a cache line, and the widest vector
 class Life(NamedTuple):
     """A buffer of ``size`` bytes that lives from cluster ``first`` to cluster ``last``, both included."""
 
-    key: int
+    key: Any
     size: int
     first: int
     last: int
 
 
-def plan(lives: list[Life]) -> tuple[dict[int, int], int]:
+def plan(lives: list[Life]) -> tuple[dict[Any, int], int]:
     """The offset of each buffer in the arena, and the arena's size, in bytes."""
     placed: list[tuple[int, int, Life]] = []
-    offsets: dict[int, int] = {}
+    offsets: dict[Any, int] = {}
     total = 0
-    for life in sorted(lives, key=lambda x: (-x.size, x.first, x.key)):
+    for life in sorted(lives, key=lambda x: (-x.size, x.first)):
         size = -(-max(life.size, 1) // _ALIGN) * _ALIGN
         busy = sorted(
             (start, stop) for start, stop, other in placed if other.first <= life.last and life.first <= other.last

@@ -52,6 +52,8 @@ class FloatingPointMode:
 
     enter: tuple[str, ...] = ()
     leave: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+    """Text behind ``enter`` that makes denormals be kept until ``leave``: for calls back into Python."""
 
 
 _X86_MODE = FloatingPointMode(
@@ -67,6 +69,11 @@ _X86_MODE = FloatingPointMode(
         "store i32 %cr.mode.saved, ptr %cr.mode.slot",
         "call void @llvm.x86.sse.ldmxcsr(ptr %cr.mode.slot)",
     ),
+    keep=(
+        "%cr.mode.keep = and i32 %cr.mode.saved, -32833",
+        "store i32 %cr.mode.keep, ptr %cr.mode.slot",
+        "call void @llvm.x86.sse.ldmxcsr(ptr %cr.mode.slot)",
+    ),
 )
 _ARM_MODE = FloatingPointMode(
     enter=(
@@ -75,6 +82,10 @@ _ARM_MODE = FloatingPointMode(
         "call void @llvm.aarch64.set.fpcr(i64 %cr.mode.flush)",
     ),
     leave=("call void @llvm.aarch64.set.fpcr(i64 %cr.mode.saved)",),
+    keep=(
+        "%cr.mode.keep = and i64 %cr.mode.saved, -16777217",
+        "call void @llvm.aarch64.set.fpcr(i64 %cr.mode.keep)",
+    ),
 )
 
 
@@ -95,6 +106,8 @@ class Target:
     mode: FloatingPointMode = FloatingPointMode()
     pause: tuple[str, ...] = ()
     """LLVM text of the hint that this thread spins."""
+    clock: str = ""
+    """The LLVM intrinsic of a counter that any program may read; nothing where there is none."""
 
     def lanes(self, dtype: str) -> int:
         """Numbers of ``dtype`` ("float32", "float64", …) in one vector."""
@@ -117,7 +130,7 @@ def _x86(name: str, *, triple: str, cpu: str, features: str, cores: int, caches:
     }[name]
     return Target(
         name, triple, cpu, features, bits, registers, fma, tile, cores, caches,
-        mode=_X86_MODE, pause=("call void @llvm.x86.sse2.pause()",),
+        mode=_X86_MODE, pause=("call void @llvm.x86.sse2.pause()",), clock="llvm.readcyclecounter",
     )  # fmt: skip
 
 
@@ -126,6 +139,7 @@ def neon(cores: int = 1) -> Target:
     return Target(
         "neon", "aarch64-unknown-linux-gnu", "generic", "+neon,+fp-armv8", 128, 32, True, Tile(8, 3), cores,
         Caches(64 << 10, 1 << 20, 8 << 20), mode=_ARM_MODE, pause=("call void @llvm.aarch64.hint(i32 1)",),
+        clock="llvm.readsteadycounter",
     )  # fmt: skip
 
 
@@ -136,6 +150,24 @@ _FORCED = {
     "generic": ("sse2", "x86-64", "sse2"),
 }
 _AVX512 = ("avx512f", "avx512vl", "avx512dq", "avx512bw", "fma")
+
+
+NAMED = ("host", "avx512", "avx2", "generic", "neon")
+
+
+def named(name: str) -> Target:
+    """A target by name: ``host``, or one that is the same on every machine, to read the text made for it.
+
+    Raises :class:`OptionError` for a name not in :data:`NAMED`.
+    """
+    if name not in NAMED:
+        raise choose("target", name, NAMED)
+    if name == "host":
+        return host()
+    if name == "neon":
+        return neon()
+    kind, cpu, _ = _FORCED[name]
+    return _x86(kind, triple="x86_64-unknown-linux-gnu", cpu=cpu, features="", cores=1, caches=Caches())
 
 
 def host() -> Target:
@@ -180,7 +212,7 @@ def _host(forced: str) -> Target:
         plain = neon(cores)
         return Target(
             "neon", triple, "generic" if forced else llvm.get_host_cpu_name(), plain.features, 128, 32, True,
-            plain.tile, cores, caches, plain.mode, plain.pause,
+            plain.tile, cores, caches, plain.mode, plain.pause, plain.clock,
         )  # fmt: skip
     return Target("generic", triple, "", "", 128, 16, False, Tile(4, 2), cores, caches)
 

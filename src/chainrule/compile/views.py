@@ -1,18 +1,21 @@
 """Where each line's numbers lie: lines that only rearrange become strided views of the line that computed.
 
 A transposition permutes strides, broadcasting puts 0, basic indexing adds an offset, reshaping merges and splits axes
-where the strides allow it.  What can't be a view (a reshape of a transposed array) is a copy, which is a computation.
+where the strides allow it.  What can't be a view (a reshape of a transposed array) is a copy, which is a computation;
+so is ``stop_gradient``, which means nothing once all derivatives are taken and stands for a copy from here on.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from chainrule.base.arrays import Shape
+from chainrule.base.arrays import Shape, Spec
 from chainrule.graph.graph import Graph, Line
 
 VIEW_OPS = ("reshape", "transpose", "broadcast_to", "index", "stop_gradient")
+REGIONS = ("scan", "while_loop", "cond", "call", "custom_vjp")  # lines that run graphs of their own
 
 
 class View(NamedTuple):
@@ -84,8 +87,6 @@ def view_of(line: Line, source: View, shape: Shape) -> View | None:
     """The view that a rearranging line makes of its argument's; None where it has to be a copy."""
     attrs: dict[str, Any] = dict(line.attrs)
     name = line.op.name
-    if name == "stop_gradient":
-        return source
     if name == "transpose":
         return source._replace(strides=tuple(source.strides[a] for a in attrs["axes"]))
     if name == "broadcast_to":
@@ -123,17 +124,27 @@ def indexed(source: View, shape: Shape, key: tuple[Any, ...]) -> View:
 def views(graph: Graph) -> list[View | None]:
     """The view of every line (None for lines with several outputs); copies are views of themselves."""
     found: list[View | None] = []
-    for index, line in enumerate(graph.lines):
-        if not hasattr(line.spec, "shape"):
-            found.append(None)
-            continue
-        made: View | None = None
-        if index >= graph.inputs and line.op.name in VIEW_OPS:
-            source = found[line.args[0]]
-            if source is not None:
-                made = view_of(line, source, graph.lines[line.args[0]].spec.shape)
-        found.append(made or View(index, 0, c_strides(line.spec.shape)))
+    for index in range(len(graph.lines)):
+        found.append(view_at(graph.lines, graph.inputs, index, found))
     return found
+
+
+def view_at(lines: Sequence[Line], inputs: int, index: int, found: Sequence[View | None]) -> View | None:
+    """The view of line ``index``, given those of the lines before."""
+    line = lines[index]
+    if not isinstance(line.spec, Spec):
+        return None
+    made: View | None = None
+    if index >= inputs and line.op.name in VIEW_OPS and line.op.name != "stop_gradient":
+        source = found[line.args[0]]
+        if source is not None:
+            made = view_of(line, source, lines[line.args[0]].spec.shape)
+    return made or View(index, 0, c_strides(line.spec.shape))
+
+
+def is_dense(view: View, shape: Shape) -> bool:
+    """Whether the numbers lie one behind the other in C order."""
+    return is_contiguous(view._replace(offset=0), shape)
 
 
 def is_contiguous(view: View, shape: Shape) -> bool:

@@ -181,6 +181,16 @@ def branch(out: Writer, condition: str, then: Callable[[], None], otherwise: Cal
     out.put(f"{leave}:")
 
 
+def leave_unless_zero(out: Writer, status: str) -> None:
+    """Return ``status``, an i32, from the function if it is not 0."""
+    failed, go = out.label("failed"), out.label("go")
+    bad = out.new(f"icmp ne i32 {status}, 0")
+    out.put(f"br i1 {bad}, label %{failed}, label %{go}")
+    out.put(f"{failed}:")
+    out.put(f"ret i32 {status}")
+    out.put(f"{go}:")
+
+
 class Vectors:
     """Loads, stores and arithmetic on vectors of ``lanes`` numbers of LLVM type ``element``."""
 

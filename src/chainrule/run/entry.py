@@ -1,0 +1,279 @@
+"""How Python enters native code, and how native code comes back: LLVM text that every program carries.
+
+``cr.take`` reads from the array objects where their numbers lie.  ``cr.enter`` gives up Python's lock and ``cr.leave``
+takes it again, so other Python threads run meanwhile.  ``cr.poll``, called between the steps of loops, lets Python look
+for signals every few hundredths of a second; ``cr.back`` runs a line with NumPy.  Both return non-zero to leave the
+program; the exception, if any, is then set.
+
+The context: ptr pool, ptr callback, ptr thread state, i64 clock at which to look again.
+Does not do: interpreters other than CPython (there ctypes itself gives up the lock, and loops do not look for signals).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import llvmlite.binding as llvm
+import numpy as np
+
+from chainrule.compile import engine
+from chainrule.compile.target import Target, host
+
+CPYTHON = sys.implementation.name == "cpython"
+ENTRY = (ctypes.PYFUNCTYPE if CPYTHON else ctypes.CFUNCTYPE)(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p)
+BACK = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_int64, ctypes.c_void_p)
+_SECONDS = 0.05  # between two looks for signals
+
+# Bits of what cr.take returns, beside those of the arrays' flags that are set in all of them.
+OVERLAP = 1 << 32
+PLAIN = 0x1 | 0x100  # C order, aligned
+WRITEABLE = 0x400
+
+
+class Context(ctypes.Structure):
+    """What native code needs of the runtime."""
+
+    _fields_ = (
+        ("pool", ctypes.c_void_p),
+        ("callback", ctypes.c_void_p),
+        ("state", ctypes.c_void_p),
+        ("due", ctypes.c_uint64),
+    )
+
+
+TAKE = (ctypes.PYFUNCTYPE if CPYTHON else ctypes.CFUNCTYPE)(
+    ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64,
+    ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64,
+)  # fmt: skip
+
+# Asking each array in Python takes fifty times as long.  ``given`` inputs come first among the ``count`` objects.
+# Returns the flags that all inputs have, and OVERLAP where a donated input has bytes in common with another input.
+_TAKE_TEXT = """define i64 @cr.take(ptr %objects, ptr %buffers, i64 %count, i64 %offset, i64 %given, ptr %sizes, \
+ptr %donated, i64 %gifts) {
+entry:
+  %some = icmp sgt i64 %count, 0
+  br i1 %some, label %loop, label %out
+loop:
+  %i = phi i64 [ 0, %entry ], [ %next, %loop ]
+  %all = phi i64 [ 4294967295, %entry ], [ %all.next, %loop ]
+  %from = getelementptr inbounds ptr, ptr %objects, i64 %i
+  %object = load ptr, ptr %from
+  %field = getelementptr inbounds i8, ptr %object, i64 %offset
+  %data = load ptr, ptr %field
+  %to = getelementptr inbounds ptr, ptr %buffers, i64 %i
+  store ptr %data, ptr %to
+  %flags.at = getelementptr inbounds i8, ptr %field, i64 48
+  %flags.32 = load i32, ptr %flags.at
+  %flags = zext i32 %flags.32 to i64
+  %is.input = icmp slt i64 %i, %given
+  %mask = select i1 %is.input, i64 %flags, i64 -1
+  %all.next = and i64 %all, %mask
+  %next = add nsw i64 %i, 1
+  %more = icmp slt i64 %next, %count
+  br i1 %more, label %loop, label %gifts.check
+gifts.check:
+  %any = icmp sgt i64 %gifts, 0
+  br i1 %any, label %gift, label %done
+gift:
+  %g = phi i64 [ 0, %gifts.check ], [ %g.next, %gift.next ]
+  %g.at = getelementptr inbounds i64, ptr %donated, i64 %g
+  %d = load i64, ptr %g.at
+  %d.at = getelementptr inbounds ptr, ptr %buffers, i64 %d
+  %d.first = load i64, ptr %d.at
+  %d.size.at = getelementptr inbounds i64, ptr %sizes, i64 %d
+  %d.size = load i64, ptr %d.size.at
+  %d.last = add i64 %d.first, %d.size
+  br label %other
+other:
+  %j = phi i64 [ 0, %gift ], [ %j.next, %other.next ]
+  %self = icmp eq i64 %j, %d
+  br i1 %self, label %other.next, label %compare
+compare:
+  %o.at = getelementptr inbounds ptr, ptr %buffers, i64 %j
+  %o.first = load i64, ptr %o.at
+  %o.size.at = getelementptr inbounds i64, ptr %sizes, i64 %j
+  %o.size = load i64, ptr %o.size.at
+  %o.last = add i64 %o.first, %o.size
+  %before = icmp ult i64 %o.first, %d.last
+  %after = icmp ult i64 %d.first, %o.last
+  %both = and i1 %before, %after
+  br i1 %both, label %overlap, label %other.next
+other.next:
+  %j.next = add nsw i64 %j, 1
+  %j.more = icmp slt i64 %j.next, %given
+  br i1 %j.more, label %other, label %gift.next
+gift.next:
+  %g.next = add nsw i64 %g, 1
+  %g.more = icmp slt i64 %g.next, %gifts
+  br i1 %g.more, label %gift, label %done
+overlap:
+  %marked = or i64 %all.next, 4294967296
+  ret i64 %marked
+done:
+  ret i64 %all.next
+out:
+  ret i64 4294967295
+}
+"""
+
+
+def data_address(array: Any) -> int:
+    """The address of an array's first number."""
+    address: int = array.__array_interface__["data"][0]
+    return address
+
+
+def _data_offset() -> int | None:
+    """Where an array object keeps the address of its numbers: behind the object's head, in CPython.
+
+    None where looking there, or for the flags, does not give what the array says.
+    """
+    if not CPYTHON or ctypes.sizeof(ctypes.c_void_p) != 8:
+        return None
+    offset = object.__basicsize__
+    tries = [np.arange(float(n)) for n in range(1, 5)] + [np.zeros((3, 4)).T, np.zeros((4, 4))[1:, 1:]]
+    tries[0].flags.writeable = False
+    for array in tries:
+        data = ctypes.c_void_p.from_address(id(array) + offset).value
+        flags = ctypes.c_int32.from_address(id(array) + offset + 48).value
+        if data != data_address(array) or flags != array.flags.num:
+            return None
+    return offset
+
+
+OFFSET = _data_offset()
+
+
+def array_flags(arrays: Sequence[Any], donated: Sequence[int]) -> int:
+    """What ``cr.take`` returns, asked of each array in Python."""
+    flags = (1 << 32) - 1
+    for array in arrays:
+        flags &= array.flags.num
+    ends = [(data_address(a), data_address(a) + a.nbytes) for a in arrays]
+    apart = all(ends[i][1] <= b or e <= ends[i][0] for i in donated for j, (b, e) in enumerate(ends) if i != j)
+    return flags if apart else flags | OVERLAP
+
+
+def runtime_text(target: Target, *, backs: bool, polls: bool) -> str:
+    """The text of what programs call; ``backs`` and ``polls``: whether they call ``cr.back`` and ``cr.poll``."""
+    parts = [_TAKE_TEXT, _lock_text()]
+    if backs or polls:
+        parts.append(_signals_text(target))
+    if backs:
+        parts.append(_in_python(target, "cr.numpy", "i64 %which, ptr %buffers", _NUMPY_TEXT) + _BACK_TEXT)
+    if polls:
+        parts.append(_poll_text(target))
+    return "\n".join(parts)
+
+
+def _lock_text() -> str:
+    if not CPYTHON:
+        names = ("cr.enter", "cr.leave")
+        return "\n".join(f"define internal void @{name}(ptr %context) {{\n  ret void\n}}" for name in names)
+    return """declare ptr @PyEval_SaveThread()
+declare void @PyEval_RestoreThread(ptr)
+define internal void @cr.enter(ptr %context) nounwind {
+  %state = call ptr @PyEval_SaveThread()
+  %at = getelementptr inbounds ptr, ptr %context, i64 2
+  store ptr %state, ptr %at
+  ret void
+}
+define internal void @cr.leave(ptr %context) nounwind {
+  %at = getelementptr inbounds ptr, ptr %context, i64 2
+  %state = load ptr, ptr %at
+  call void @PyEval_RestoreThread(ptr %state)
+  ret void
+}
+"""
+
+
+_NUMPY_TEXT = """  %at = getelementptr inbounds ptr, ptr %context, i64 1
+  %function = load ptr, ptr %at
+  %status = call i32 %function(i64 %which, ptr %buffers)"""
+# A signal that waits must not be handled inside ctypes, which has nobody to hand an exception to.
+_BACK_TEXT = """
+define internal i32 @cr.back(ptr %context, i64 %which, ptr %buffers) nounwind {
+  %signal = call i32 @cr.signals(ptr %context)
+  %calm = icmp eq i32 %signal, 0
+  br i1 %calm, label %go.on, label %out
+go.on:
+  %status = call i32 @cr.numpy(ptr %context, i64 %which, ptr %buffers)
+  ret i32 %status
+out:
+  ret i32 %signal
+}
+"""
+_SIGNALS_TEXT = """  call void @cr.leave(ptr %context)
+  %status = call i32 @PyErr_CheckSignals()
+  call void @cr.enter(ptr %context)"""
+
+
+def _in_python(target: Target, name: str, parameters: str, body: str) -> str:
+    """A function that runs ``body``, which defines ``%status``, with denormals kept as Python expects."""
+    mode = target.mode
+    enter, leave = ("\n".join(f"  {line}" for line in lines) for lines in ((*mode.enter, *mode.keep), mode.leave))
+    listed = f"ptr %context, {parameters}" if parameters else "ptr %context"
+    head = f"define internal i32 @{name}({listed}) noinline nounwind {{"
+    return f"{head}\n{enter}\n{body}\n{leave}\n  ret i32 %status\n}}\n"
+
+
+def _signals_text(target: Target) -> str:
+    """``cr.signals``: let Python handle the signals that wait; non-zero where a handler raised."""
+    if not CPYTHON:
+        return "define internal i32 @cr.signals(ptr %context) {\n  ret i32 0\n}\n"
+    return "declare i32 @PyErr_CheckSignals()\n" + _in_python(target, "cr.signals", "", _SIGNALS_TEXT)
+
+
+def _poll_text(target: Target) -> str:
+    if not target.clock:
+        return "define internal i32 @cr.poll(ptr %context) {\n  ret i32 0\n}\n"
+    return f"""declare i64 @{target.clock}()
+define internal i32 @cr.poll(ptr %context) nounwind {{
+  %due.at = getelementptr inbounds i64, ptr %context, i64 3
+  %due = load i64, ptr %due.at
+  %now = call i64 @{target.clock}()
+  %early = icmp ult i64 %now, %due
+  br i1 %early, label %go.on, label %look
+go.on:
+  ret i32 0
+look:
+  %later = add i64 %now, {_ticks(target)}
+  store i64 %later, ptr %due.at
+  %first = icmp eq i64 %due, 0
+  br i1 %first, label %go.on, label %signals
+signals:
+  %status = call i32 @cr.signals(ptr %context)
+  ret i32 %status
+}}
+"""
+
+
+@functools.cache
+def _ticks(target: Target) -> int:
+    """Ticks of the target's clock between two looks: a power of two, so that it is the same from run to run."""
+    own = host()
+    if target.clock != own.clock:
+        return 1 << 26
+    text = f"declare i64 @{own.clock}()\ndefine i64 @now() {{\n  %t = call i64 @{own.clock}()\n  ret i64 %t\n}}\n"
+    code = engine.load(engine.compile_object(text, own, level=1), own)
+    now = ctypes.CFUNCTYPE(ctypes.c_int64)(code.address("now"))
+    begin, start = time.perf_counter(), now()
+    while (passed := time.perf_counter() - begin) < 2e-3:
+        pass
+    ticks = max(1, int((now() - start) / passed * _SECONDS))
+    return 1 << (ticks.bit_length() - 1)
+
+
+@functools.cache
+def make_symbols_known() -> None:
+    """Tell LLVM where Python's own functions are."""
+    if CPYTHON:
+        for name in ("PyEval_SaveThread", "PyEval_RestoreThread", "PyErr_CheckSignals"):
+            address = ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value
+            assert address is not None
+            llvm.add_symbol(name, address)
