@@ -63,7 +63,7 @@ def line_flops(graph: Graph, index: int) -> int:
     if not isinstance(line.spec, Spec) or name in _FREE:
         return 0
     if name == "matmul":
-        depth = graph.lines[line.args[0]].spec.shape[-1]
+        depth: int = graph.lines[line.args[0]].spec.shape[-1]
         return 2 * depth * elements(line.spec.shape)
     if name in REDUCTIONS or name in ("argmax", "argmin", "cumsum"):
         return elements(graph.lines[line.args[0]].spec.shape)

@@ -122,8 +122,28 @@ def linked(plan: Plan) -> str:
 
 def heading(step: Step) -> str:
     """``kernel 3: row over 64×10: max, sub, exp, sum, div``: what a cluster does, in a line."""
-    ops = ", ".join(_counted(step.part.graph.lines[i].op.name for i in step.cluster.lines))
-    return f"kernel {step.label}: {_kind(step.cluster)} over {_size(step.cluster)}: {ops}"
+    return f"kernel {step.label}: {kind_of(step)} over {size_of(step)}: {', '.join(operations_of(step))}"
+
+
+def kind_of(step: Step) -> str:
+    """What sort of kernel it is, in words."""
+    return {"call": "NumPy", "region": "loop or branch"}.get(step.cluster.kind, step.cluster.kind)
+
+
+def size_of(step: Step) -> str:
+    """What it walks over, ``64×128``."""
+    return "×".join(map(str, step.cluster.domain)) or "1"
+
+
+def operations_of(step: Step) -> list[str]:
+    """Its operations in order, those that follow one another counted: ``mul``, ``add ×3``."""
+    found: list[tuple[str, int]] = []
+    for name in (step.part.graph.lines[i].op.name for i in step.cluster.lines):
+        if found and found[-1][0] == name:
+            found[-1] = name, found[-1][1] + 1
+        else:
+            found.append((name, 1))
+    return [name if count == 1 else f"{name} ×{count}" for name, count in found]
 
 
 def places(step: Step) -> list[str]:
@@ -136,25 +156,6 @@ def _places_text(step: Step) -> str:
     found = places(step)
     more = len(found) - _SOURCES
     return ", ".join(found[:_SOURCES]) + (f" and {more} more" if more > 0 else "")
-
-
-def _size(cluster: Cluster) -> str:
-    return "×".join(map(str, cluster.domain)) or "1"
-
-
-def _kind(cluster: Cluster) -> str:
-    return {"call": "NumPy", "region": "loop or branch"}.get(cluster.kind, cluster.kind)
-
-
-def _counted(names: Iterable[str]) -> list[str]:
-    """Names in order, those that follow one another counted: ``mul, add ×3``."""
-    found: list[tuple[str, int]] = []
-    for name in names:
-        if found and found[-1][0] == name:
-            found[-1] = name, found[-1][1] + 1
-        else:
-            found.append((name, 1))
-    return [name if count == 1 else f"{name} ×{count}" for name, count in found]
 
 
 def _title(step: Step, mark: str) -> str:
@@ -173,7 +174,7 @@ def _cluster_text(step: Step) -> str:
     fused, graph = step.part.fused, step.part.graph
     where = _places_text(step)
     comment = f"   # {where}" if where else ""
-    rows = [f"kernel {step.label}: {_kind(step.cluster)} over {_size(step.cluster)}{comment}"]
+    rows = [f"kernel {step.label}: {kind_of(step)} over {size_of(step)}{comment}"]
     inline = {i: str(line.attrs[0][1].array[()]) for i, line in enumerate(graph.lines)
               if line.op.name == "constant" and not line.spec.shape}  # fmt: skip
     for index in step.cluster.lines:

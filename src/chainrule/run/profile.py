@@ -1,0 +1,269 @@
+"""``profile``: what each kernel of a compiled program costs, beside what this machine could do at best.
+
+The program that is measured is the one that ``jit`` runs, kernels, memory and threads included.  Around each call of a
+kernel, or call back into NumPy, the processor's clock is read (about 20 ns), and what passed is added to a counter; what
+a loop or branch spends in its own kernels is theirs, not its.  So kernels are the same machine code, and the counts of
+those inside loops are exact.  A kernel's time is the median over the repeats of its sum within a call.
+
+Beside each kernel stands the roofline (Williams, Waterman & Patterson, 2009): the least time its arithmetic or its
+memory traffic could take on this machine, both as measured in this run (``peaks``), as a share of the time it took.
+Does not do: hardware counters, kernels of other backends, what happens inside NumPy.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import re
+from collections.abc import Sequence
+from statistics import median
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from chainrule.base.errors import OptionError, UnsupportedError
+from chainrule.compile.cache import library
+from chainrule.compile.compiler import make_plan
+from chainrule.compile.costs import cluster_cost
+from chainrule.compile.stages import Step, kind_of, operations_of, places, size_of, steps
+from chainrule.compile.target import Target, host
+from chainrule.graph.graph import Graph
+from chainrule.run.peaks import Peaks, measure
+from chainrule.run.pool import shared, threads_wanted
+from chainrule.run.program import Program, program_text
+
+_SECONDS = 0.5
+"""How long a profile may take where the number of repeats is not given."""
+_LEAST, _MOST = 3, 1000
+
+
+class Row(NamedTuple):
+    """One kernel: ``seconds`` in one call of the program, of ``calls`` runs; ``flops`` and ``bytes`` of all of them.
+
+    ``limit`` is what bounds it (``compute``, ``memory``; empty for what is not ours), ``share`` the part of that limit
+    that it reaches.  ``where`` are the user's lines.
+    """
+
+    kernel: str
+    kind: str
+    size: str
+    operations: tuple[str, ...]
+    calls: int
+    seconds: float
+    flops: int
+    bytes: int
+    limit: str
+    share: float
+    where: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Profile:
+    """The kernels of one call, the dearest first; prints as a table.
+
+    ``seconds`` is the median time of a whole call, ``peaks`` what the machine could do in this run.
+    """
+
+    name: str
+    rows: tuple[Row, ...]
+    seconds: float
+    repeats: int
+    peaks: Peaks
+    target: str
+
+    @property
+    def in_kernels(self) -> float:
+        """Seconds of a call that are spent in kernels; the rest is the call itself and what lies between them."""
+        return sum(row.seconds for row in self.rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain values, for JSON."""
+        return {
+            "name": self.name, "target": self.target, "threads": self.peaks.threads, "repeats": self.repeats,
+            "seconds": self.seconds, "seconds_in_kernels": self.in_kernels,
+            "peak_flops": self.peaks.flops,
+            "bandwidth": [{"bytes": size, "bytes_per_second": rate} for size, rate in self.peaks.bandwidth],
+            "kernels": [{**row._asdict(), "operations": list(row.operations), "where": list(row.where)}
+                        for row in self.rows],
+        }  # fmt: skip
+
+    def __str__(self) -> str:
+        from chainrule.run.profile_table import plain
+
+        return plain(self)
+
+    __repr__ = __str__
+
+    def __rich__(self) -> Any:
+        from chainrule.run.profile_table import rich_table
+
+        return rich_table(self)
+
+
+def profile_graph(
+    graph: Graph,
+    arrays: Sequence[Any],
+    *,
+    name: str = "program",
+    donated: Sequence[int] = (),
+    repeats: int | None = None,
+) -> Profile:
+    """Run the compiled ``graph`` on ``arrays`` and measure; ``donated`` inputs are given copies.
+
+    ``repeats``: how often; by default as often as half a second allows, from 3 to 1000 times.
+    Raises :class:`OptionError` for repeats below 1, :class:`UnsupportedError` where the machine has no clock to read.
+    """
+    if repeats is not None and (isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1):
+        raise OptionError("profile: repeats can't be used", expected="a whole number from 1 on", got=repr(repeats),
+                          where="profile", fix="leave repeats out, or pass a number such as 100")  # fmt: skip
+    target = host()
+    plan = make_plan(graph, target, donated)
+    sites = steps(plan)
+    numbers = {(step.part.name, step.number): n for n, step in enumerate(sites)}
+    program = Program(plan, library(instrumented(program_text(plan), numbers, target)))
+    counters = _Counters(program, len(sites))
+    given = [np.array(a) for a in arrays]
+    runs = _run(program, counters, given, plan.main.shared.values(), repeats)
+    peaks = measure(shared())
+    ticks = sum(run.ticks for run in runs)
+    tick = sum(run.seconds for run in runs) / ticks if ticks else 0.0
+    rows = []
+    for n, step in enumerate(sites):
+        spent = median(float(run.counts[2 * n]) for run in runs) * tick
+        calls = round(median(float(run.counts[2 * n + 1]) for run in runs))
+        rows.append(_row(step, calls, spent, peaks))
+    rows.sort(key=lambda row: -row.seconds)
+    seconds = median(run.seconds for run in runs)
+    return Profile(name, tuple(rows), seconds, len(runs), peaks, f"{target.name}, {threads_wanted()} threads")
+
+
+def _row(step: Step, calls: int, seconds: float, peaks: Peaks) -> Row:
+    cost = cluster_cost(step.part.fused, step.number).times(calls)
+    limit, share = "", 0.0
+    kind = step.cluster.kind
+    if kind not in ("call", "region") and calls and seconds > 0:
+        least, limit = peaks.least_seconds(cost.flops // calls, cost.bytes // calls, _itemsize(step))
+        share = least * calls / seconds
+    if kind in ("call", "region"):  # what NumPy computes is not counted; a loop's kernels have rows of their own
+        cost = cost._replace(flops=0)
+    return Row(step.label, kind_of(step), size_of(step), tuple(operations_of(step)), calls, seconds, cost.flops,
+               cost.bytes, limit, share, tuple(places(step)))  # fmt: skip
+
+
+def _itemsize(step: Step) -> int:
+    """Of the widest float that the kernel computes."""
+    specs = [step.part.graph.lines[i].spec for i in step.cluster.lines]
+    return max((s.dtype.itemsize for s in specs if s.dtype.kind == "f"), default=4)
+
+
+# ---------------------------------------------------------------------------------------------------------- measuring
+
+
+class _Run(NamedTuple):
+    """One call: its time by both clocks, and per site the ticks and the runs."""
+
+    seconds: float
+    ticks: int
+    counts: Any
+
+
+class _Counters:
+    """The counters of an instrumented program: per site, ticks and runs."""
+
+    def __init__(self, program: Program, sites: int) -> None:
+        where = ctypes.CFUNCTYPE(ctypes.c_void_p)(program.code.address("cr.profile.counters"))()
+        self.now = ctypes.CFUNCTYPE(ctypes.c_int64)(program.code.address("cr.profile.now"))
+        assert where is not None
+        self.values = np.ctypeslib.as_array((ctypes.c_int64 * max(2 * sites, 1)).from_address(where))
+
+
+def _run(program: Program, counters: _Counters, arrays: list[Any], taken: Any, repeats: int | None) -> list[_Run]:
+    """Call the program again and again; where results take an array's memory, a copy is given, made before the clock."""
+    gifts = set(taken)
+
+    def once() -> _Run:
+        given = [a.copy() if i in gifts else a for i, a in enumerate(arrays)]
+        counters.values[:] = 0
+        before = counters.now()
+        begin = perf_counter()
+        program(given)
+        seconds = perf_counter() - begin
+        return _Run(seconds, counters.now() - before, counters.values.copy())
+
+    warm = min(once().seconds for _ in range(2))
+    count = repeats or int(min(max(_SECONDS / max(warm, 1e-9), _LEAST), _MOST))
+    return [once() for _ in range(count)]
+
+
+# -------------------------------------------------------------------------------------------------------- instruments
+
+
+_PART = re.compile(r"^define internal i32 @([\w.]+)\(")
+_CLUSTER = re.compile(r"^\s*; cluster (\d+)$")
+_CALL = re.compile(r"^\s*(?:%[\w.]+ = )?call [^@]*@(?!llvm\.)")
+
+
+def instrumented(text: str, sites: dict[tuple[str, int], int], target: Target) -> str:
+    """LLVM ``text`` with a counter around the call of each cluster: ``sites`` numbers them, by part and cluster."""
+    if not target.clock:
+        raise UnsupportedError("this machine has no clock that programs may read", expected="x86-64 or AArch64",
+                               got=target.name, where="profile", fix="profile on another machine")  # fmt: skip
+    out: list[str] = []
+    part, waiting = "", -1
+    for line in text.splitlines():
+        if found := _PART.match(line):
+            part, waiting = found.group(1), -1
+        elif found := _CLUSTER.match(line):
+            waiting = sites.get((part, int(found.group(1))), -1)
+        if waiting >= 0 and _CALL.match(line):
+            out += [f"  %profile.inside{waiting} = call i64 @cr.profile.enter()",
+                    f"  %profile.begin{waiting} = call i64 @{target.clock}()", line,
+                    f"  call void @cr.profile.leave(i64 {waiting}, i64 %profile.begin{waiting}, "
+                    f"i64 %profile.inside{waiting})"]  # fmt: skip
+            waiting = -1
+        else:
+            out.append(line)
+    return "\n".join(out) + _runtime(len(sites), target.clock)
+
+
+def _runtime(sites: int, clock: str) -> str:
+    """``inside``: ticks that sites within the one now running have spent, which are not its own."""
+    return f"""
+@cr.profile.values = internal global [{max(2 * sites, 1)} x i64] zeroinitializer
+@cr.profile.inside = internal global i64 0
+
+define ptr @cr.profile.counters() {{
+  ret ptr @cr.profile.values
+}}
+
+define i64 @cr.profile.now() {{
+  %now = call i64 @{clock}()
+  ret i64 %now
+}}
+
+define internal i64 @cr.profile.enter() alwaysinline {{
+  %inside = load i64, ptr @cr.profile.inside
+  store i64 0, ptr @cr.profile.inside
+  ret i64 %inside
+}}
+
+define internal void @cr.profile.leave(i64 %site, i64 %begin, i64 %outside) alwaysinline {{
+  %now = call i64 @{clock}()
+  %passed = sub i64 %now, %begin
+  %inside = load i64, ptr @cr.profile.inside
+  %own = sub i64 %passed, %inside
+  %all = add i64 %outside, %passed
+  store i64 %all, ptr @cr.profile.inside
+  %at = mul i64 %site, 2
+  %ticks.at = getelementptr i64, ptr @cr.profile.values, i64 %at
+  %ticks = load i64, ptr %ticks.at
+  %ticks.next = add i64 %ticks, %own
+  store i64 %ticks.next, ptr %ticks.at
+  %runs.at = getelementptr i64, ptr %ticks.at, i64 1
+  %runs = load i64, ptr %runs.at
+  %runs.next = add i64 %runs, 1
+  store i64 %runs.next, ptr %runs.at
+  ret void
+}}
+"""

@@ -1,0 +1,129 @@
+"""A profile as a table, plain or for a terminal with colours (rich), the dearest kernel first.
+
+Does not do: the numbers; see ``profile``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from chainrule.run.profile import Profile, Row
+
+_BAR = 10
+_MOST_ROWS = 40
+_OPERATIONS = 34  # columns
+HEADINGS = ("time", "", "of all", "kernel", "computes", "flop", "bytes", "of limit", "where")
+
+
+def title(profile: Profile) -> str:
+    """The head line: what was measured, how long a call takes, and how much of it is in kernels."""
+    count = len(profile.rows)
+    return (
+        f"{profile.name}: {seconds(profile.seconds)} a call, {seconds(profile.in_kernels)} of it in "
+        f"{count} kernel{'s' if count != 1 else ''}   (median of {profile.repeats} calls; {profile.target})"
+    )
+
+
+def footnote(profile: Profile) -> str:
+    """What the limits are."""
+    peaks = profile.peaks
+    caches = peaks.bandwidth[:-1]
+    return (
+        f"limit, measured in this run on {peaks.threads} thread{'s' if peaks.threads != 1 else ''}: compute "
+        f"{peaks.flops / 1e9:.0f} GFLOP/s in float32; memory {peaks.bandwidth[-1][1] / 1e9:.0f} GB/s, "
+        f"{min(r for _, r in caches) / 1e9:.0f} to {max(r for _, r in caches) / 1e9:.0f} GB/s in caches"
+    )
+
+
+def cells(profile: Profile) -> list[tuple[str, ...]]:
+    """The rows of the table, as text; of a long program the dearest, and one row for the rest."""
+    whole = max(profile.seconds, 1e-12)
+    found = [_cells(row, row.seconds / whole) for row in profile.rows[:_MOST_ROWS]]
+    rest = profile.rows[_MOST_ROWS:]
+    if rest:
+        spent = sum(row.seconds for row in rest)
+        found.append((seconds(spent), bar(spent / whole), percent(spent / whole), f"{len(rest)} more",
+                      "", amount(sum(r.flops for r in rest)), amount(sum(r.bytes for r in rest)), "", ""))  # fmt: skip
+    outside = max(profile.seconds - profile.in_kernels, 0.0)
+    found.append((seconds(outside), bar(outside / whole), percent(outside / whole), "–", "the call, between kernels",
+                  "", "", "", ""))  # fmt: skip
+    return found
+
+
+def _cells(row: Row, share: float) -> tuple[str, ...]:
+    turns = f" ×{row.calls}" if row.calls != 1 else ""
+    limit = f"{percent(row.share)} {row.limit}" if row.limit else ""
+    where = ", ".join(row.where[:2]) + (" …" if len(row.where) > 2 else "")
+    return (
+        seconds(row.seconds), bar(share), percent(share), f"{row.kernel} {row.kind} {row.size}{turns}",
+        shortened(", ".join(row.operations), _OPERATIONS), amount(row.flops), amount(row.bytes), limit, where,
+    )  # fmt: skip
+
+
+def plain(profile: Profile) -> str:
+    """The table in plain text."""
+    table = [HEADINGS, *cells(profile)]
+    widths = [max(len(row[i]) for row in table) for i in range(len(HEADINGS))]
+    right = {0, 2, 5, 6}
+    lines = ["  ".join(cell.rjust(widths[i]) if i in right else cell.ljust(widths[i]) for i, cell in enumerate(row))
+             for row in table]  # fmt: skip
+    return "\n".join([title(profile), "", *(line.rstrip() for line in lines), "", footnote(profile)])
+
+
+def rich_table(profile: Profile) -> Any:
+    """The table for rich."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title(profile), caption=footnote(profile), box=box.SIMPLE_HEAD, title_justify="left",
+                  caption_justify="left", title_style="bold", pad_edge=False)  # fmt: skip
+    styles = {0: "bold", 1: "cyan", 7: "green", 8: "dim"}
+    for i, heading in enumerate(HEADINGS):
+        table.add_column(heading, justify="right" if i in (0, 2, 5, 6) else "left", style=styles.get(i, ""),
+                         no_wrap=i != 4, overflow="ellipsis")  # fmt: skip
+    for row in cells(profile):
+        table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
+# ------------------------------------------------------------------------------------------------------------- numbers
+
+
+def seconds(value: float) -> str:
+    """A time with three digits and its unit."""
+    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if value >= scale:
+            return f"{_three(value / scale)} {unit}"
+    return f"{value / 1e-9:.0f} ns"
+
+
+def amount(value: int) -> str:
+    """A count with its thousands as K, M, G, T."""
+    if value == 0:
+        return ""
+    for unit, scale in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("K", 1e3)):
+        if value >= scale:
+            return f"{_three(value / scale)} {unit}"
+    return str(value)
+
+
+def _three(value: float) -> str:
+    return f"{value:.0f}" if value >= 99.95 else f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"
+
+
+def percent(share: float) -> str:
+    """A share in percent."""
+    return f"{share:.0%}".replace("%", " %")
+
+
+def bar(share: float) -> str:
+    """A bar of eighths of a column."""
+    eighths = round(min(max(share, 0.0), 1.0) * _BAR * 8)
+    return "█" * (eighths // 8) + ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")[eighths % 8]
+
+
+def shortened(text: str, width: int) -> str:
+    """``text`` cut to ``width`` columns."""
+    return text if len(text) <= width else text[: width - 1] + "…"
