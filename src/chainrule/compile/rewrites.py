@@ -201,7 +201,7 @@ def same_extreme(r: Rewriter, line: Line) -> int | None:
 
 
 def chain_of_known(r: Rewriter, line: Line) -> int | None:
-    """chain_mul(c, p) → c·p (0 where c is 0); chain_mul(ct, c) → ct·c for finite c.  Exact."""
+    """chain_mul(c, p) → c·p (0 where c is 0); chain_mul(ct, c) → ct·c for finite c.  Exact, but for a zero's sign."""
     ct, partial = line.args
     if line.spec.dtype.kind != "f":
         return None
