@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import importlib.util
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -52,11 +53,20 @@ def unchecked_graphs() -> None:
 
 @pytest.fixture(autouse=True)
 def checked_graphs(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Every graph that a trace or a transform builds in a test is checked."""
+    """Every graph that a trace or a transform builds in a test is checked, and what the compiler's passes make of it."""
     if "unchecked_graphs" in request.fixturenames:
         yield
         return
     from chainrule.graph.check import checking
 
-    with checking():
+    with checking(), _checked_programs():
         yield
+
+
+def _checked_programs() -> contextlib.AbstractContextManager[None]:
+    """The compiler's checks, where there is a compiler."""
+    if importlib.util.find_spec("llvmlite") is None:
+        return contextlib.nullcontext()
+    from chainrule.compile.check import checking
+
+    return checking()

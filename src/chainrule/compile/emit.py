@@ -346,8 +346,10 @@ def has_emitter(graph: Graph, index: int) -> bool:
         return True
     if name in ("gather", "scatter_add", "scatter"):
         return all(s.dtype.kind in "iu" and s.dtype.itemsize == 8 for s in specs[1 if name == "gather" else 2 :])
-    if name in ("unindex", "update", "concatenate", "cumsum"):
+    if name in ("unindex", "update", "concatenate"):
         return True
+    if name == "cumsum":
+        return bool(specs[0].dtype == line.spec.dtype)
     if name == "random_bits":
         return len(specs[0].shape) == 1
     row = EMITTERS.get(name)
