@@ -258,7 +258,7 @@ CASES: dict[str, list[Case]] = {
         y.builder.constant(np.arange(3)[:, None]), j), [
             "%4: bool[3,1] = less %1 0", "%6: i64[3,1] = add %1 5", "%7: i64[3,1] = where %4 %6 %1",
             "%8: i32[1,5] = constant [0, 1, 2, 3, 4]", "%9: i32[3,1] = cast %7 dtype=i32",
-            "%10: bool[3,5] = equal %9 %8", "%12: f64[3,5] = where %10 %0 0.0"], "zeros")],
+            "%10: bool[3,5] = equal %9 %8", "%11: f64[3,5] = where %10 %0 0.0", "return %11"], "zeros")],
     "outer_product": [Case("f64[3,1] f64[1,2]", lambda x, y: op("matmul", x, y), [
         "%2: f64[3,2] = mul %0 %1", "return %2"], "zeros")],
     "whole_number_product": [

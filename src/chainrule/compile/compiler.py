@@ -23,6 +23,7 @@ from chainrule.compile.ownership import Pairs, with_own_memory
 from chainrule.compile.parts import Key, NumpyCall, Part, Place, Plan
 from chainrule.compile.productcall import product_call
 from chainrule.compile.regions import Argument, Extra, extras, inner_graphs, region_text
+from chainrule.compile.simplify import simplify
 from chainrule.compile.target import Target, host
 from chainrule.compile.views import views
 from chainrule.graph.evaluate import nbytes
@@ -36,6 +37,7 @@ def make_plan(graph: Graph, target: Target | None = None, donated: Sequence[int]
 
     ``donated``: inputs whose memory results may take; each is offered to the first result of its shape and dtype.
     """
+    graph = simplify(graph)
     planner = _Planner(target or host())
     return planner.plan(graph, _offers(graph, donated))
 
