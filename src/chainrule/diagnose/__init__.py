@@ -1,0 +1,10 @@
+"""Diagnosis: why a network does not learn, where, since when, and what to do."""
+
+from __future__ import annotations
+
+from chainrule.diagnose.diagnosis import diagnose
+from chainrule.diagnose.findings import LayerRow, Verdict
+from chainrule.diagnose.report import Report
+from chainrule.diagnose.verdicts import KINDS
+
+__all__ = ["KINDS", "LayerRow", "Report", "Verdict", "diagnose"]
