@@ -19,6 +19,7 @@ from chainrule.api import (
     vmap,
 )
 from chainrule.base.trees import static
+from chainrule.explain.nonfinite import NonFinite, find_nonfinite
 from chainrule.graph.graph import Graph
 from chainrule.transforms.checking import check_grads
 from chainrule.transforms.control import checkpoint, cond, custom_vjp, fori_loop, scan, while_loop
@@ -26,11 +27,13 @@ from chainrule.transforms.control import checkpoint, cond, custom_vjp, fori_loop
 __version__ = "0.1.0"
 __all__ = [
     "Graph",
+    "NonFinite",
     "check_grads",
     "checkpoint",
     "cond",
     "custom_vjp",
     "data",
+    "find_nonfinite",
     "fori_loop",
     "grad",
     "hessian",

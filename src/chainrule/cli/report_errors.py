@@ -39,7 +39,7 @@ def in_words(command: Callable[P, T]) -> Callable[P, T]:
             try:
                 return command(*args, **kwargs)
             except ChainruleError as error:
-                note(f"error: {error}")
+                note("\n\n".join([f"error: {error}", *getattr(error, "__notes__", ())]))
                 raise typer.Exit(EXIT_ERROR) from None
             except KeyboardInterrupt:
                 note("interrupted")

@@ -20,16 +20,16 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.base.errors import NotDifferentiableError
+from chainrule.base import trees
 from chainrule.explain.nonfinite_search import Found, Search, nonfinite_inputs
 from chainrule.explain.patterns import Pattern, recognise
 from chainrule.explain.patterns_rewrites import rewritten
 from chainrule.explain.patterns_site import Site
 from chainrule.explain.why_call import Traceable, traced
 from chainrule.explain.why_text import Message, caret, indexed, listed, number, to_text
-from chainrule.graph.evaluate import run_plan
 from chainrule.graph.graph import Graph, Source
-from chainrule.trace.tracer import function_name
+from chainrule.train.replay import EXPLAINERS
+from chainrule.train.step import four_arguments
 
 
 @dataclass(frozen=True)
@@ -130,14 +130,18 @@ class NonFinite:
         return to_text([self.message()])
 
 
-def find_nonfinite(f: Callable[..., Any], *args: Any, **kwargs: Any) -> NonFinite | None:
+def find_nonfinite(
+    f: Callable[..., Any], *args: Any, wrt: int | Sequence[int] | None = None, **kwargs: Any
+) -> NonFinite | None:
     """The first non-finite number that the value or the gradients of ``f(*args, **kwargs)`` depend on, or None.
 
-    ``args`` may be trees of arrays (a model); gradients are those of all float leaves of positional arguments, of the
-    sum of all float results.  ``f`` may be jitted, on either backend: its graph is run here.
-    Raises TraceError where ``f`` can't be traced or is called inside of another transform.
+    ``args`` may be trees of arrays (a model).  ``wrt``: the positions of the arguments whose gradients are looked at
+    (None: all that hold floats); they are those of the sum of all float results.  ``f`` may be jitted, on either
+    backend: its graph is run here.
+    Raises TraceError where ``f`` can't be traced or is called inside of another transform, TreeError and OptionError
+    for ``wrt`` that names no argument.
     """
-    call = traced(f, args, kwargs, "find_nonfinite")
+    call = traced(f, args, kwargs, "find_nonfinite", wrt)
     search = Search(call.graph, call.inputs, call.wrt)
     found = search.find()
     if found is None:
@@ -219,7 +223,7 @@ def _tried(
 ) -> tuple[bool | None, str]:
     """Whether the pattern's rewrite makes everything finite, and what is left where it does not."""
     if pattern.wider:
-        wide = traced(f, _widened(args), kwargs, "find_nonfinite")
+        wide = traced(f, _widened(args), kwargs, "find_nonfinite", sorted(set(call.positions[i] for i in call.wrt)))
         return _outcome(wide.graph, wide.inputs, wide)
     changes = pattern.changes(site) if pattern.changes is not None else None
     place = site.node.place
@@ -238,8 +242,6 @@ def _outcome(graph: Graph, inputs: Sequence[Any], call: Traceable) -> tuple[bool
 
 def _widened(args: Sequence[Any]) -> tuple[Any, ...]:
     """The arguments with narrow floats as float64 (complex128)."""
-    from chainrule.base import trees
-
     def wide(leaf: Any) -> Any:
         kind = getattr(getattr(leaf, "dtype", None), "kind", "")
         return np.asarray(leaf, np.float64 if kind == "f" else np.complex128) if kind in ("f", "c") else leaf
@@ -247,19 +249,13 @@ def _widened(args: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(trees.map(wide, a) if trees.leaves(a) else a for a in args)
 
 
-def is_finite_run(graph: Graph, inputs: Sequence[Any]) -> bool:
-    """Whether every float output of a graph is finite: one evaluation, nothing kept."""
-    try:
-        outputs = run_plan(graph, list(inputs))
-    except NotDifferentiableError:
-        return True
-    return all(np.all(np.isfinite(o)) for o in outputs if np.asarray(o).dtype.kind in "fc")
-
-
-def describe_failure(loss: Callable[..., Any], *args: Any) -> str | None:
+def describe_failure(loss: Callable[..., Any], model: Any, x: Any, y: Any, key: Any) -> str | None:
     """What training appends to its error when a step is not finite: the finding as text, or None.
 
-    ``loss(model, x, y, key)`` is called by :func:`chainrule.train.fit`; only the model is differentiated.
+    ``loss`` is ``loss(model, x, y)`` or ``loss(model, x, y, key)``; only the model is differentiated.
     """
-    found = find_nonfinite(loss, *args)
-    return None if found is None else f"{function_name(loss)}: {found}"
+    found = find_nonfinite(four_arguments(loss), model, x, y, key, wrt=0)
+    return None if found is None else str(found)
+
+
+EXPLAINERS.append(describe_failure)

@@ -102,16 +102,6 @@ PATTERNS: tuple[Pattern, ...] = (
     ),
     # ------------------------------------------------------------------------------------------ logarithms of 0
     _forward(
-        "0·∞ behind a mask", "log log2 log10 log1p div pow exp", lambda s: at.times_zero(s) is not None,
-        "the mask multiplies an infinite value by 0, and 0·∞ is NaN",
-        "mask with np.where, and mask the argument too: np.where(m, f(np.where(m, x, 1)), 0)", at.masked_product,
-    ),
-    _forward(
-        "0·∞ behind a masked where", "log log2 log10 log1p div pow exp", lambda s: s.loss_is_finite,
-        "np.where hides the value from the loss, but its gradient is multiplied by 0·∞ on the way back",
-        "mask the argument as well as the result: np.where(m, f(np.where(m, x, 1)), 0)", at.masked_product,
-    ),
-    _forward(
         "log of a softmax that underflowed", _LOGS,
         lambda s: s.x == 0 and r.softmax_of(s.graph, s.args[0]) is not None,
         "a probability is too small for the dtype, is 0, and " + _POLE,
@@ -128,6 +118,16 @@ PATTERNS: tuple[Pattern, ...] = (
         "the sigmoid rounds to 1, 1 - 1 is 0, and " + _POLE,
         "use 1 - σ(x) = σ(-x): -np.logaddexp(x, 0); or nn.binary_cross_entropy_with_logits",
         lambda s: {s.index: lambda new: -p.logaddexp(new(at.required(at.one_less_sigmoid(s))), 0.0)},
+    ),
+    _forward(
+        "0·∞ behind a mask", "log log2 log10 log1p div pow exp", lambda s: at.times_zero(s) is not None,
+        "the mask multiplies an infinite value by 0, and 0·∞ is NaN",
+        "mask with np.where, and mask the argument too: np.where(m, f(np.where(m, x, 1)), 0)", at.masked_product,
+    ),
+    _forward(
+        "0·∞ behind a masked where", "log log2 log10 log1p div pow exp", lambda s: s.loss_is_finite,
+        "np.where hides the value from the loss, but its gradient is multiplied by 0·∞ on the way back",
+        "mask the argument as well as the result: np.where(m, f(np.where(m, x, 1)), 0)", at.masked_product,
     ),
     _forward(
         "log of 0", "log log2 log10", lambda s: s.x == 0, _POLE,
@@ -266,6 +266,13 @@ PATTERNS: tuple[Pattern, ...] = (
         "slope of a quotient with a tiny divisor", "div", lambda s: abs(s.y) < r.small(s.dtype),
         "the derivative of a/b by b is a/b², which overflows",
         "keep the divisor away from 0: b + 1e-12, or np.maximum(b, 1e-12)", at.steep_quotient,
+    ),
+    _backward(
+        "log of a softmax that underflowed", _LOGS,
+        lambda s: abs(s.x) < r.small(s.dtype) and r.softmax_of(s.graph, s.args[0]) is not None,
+        "a probability is so small that the slope of its logarithm, 1/p, overflows",
+        "compute the logarithm directly: nn.log_softmax(z), or nn.cross_entropy(z, labels)",
+        lambda s: r.log_softmax(s.graph, *at.required(r.softmax_of(s.graph, s.args[0])), s.index),
     ),
     _backward(
         "slope of a logarithm close to 0", _LOGS, lambda s: abs(s.x) < r.small(s.dtype),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from chainrule.graph.builder import same_array
 from chainrule.graph.graph import Graph
 from chainrule.graph.source import user_source
 from chainrule.ops.expr import Expr
+from chainrule.transforms.arguments import positions as positions_of
 from chainrule.transforms.arguments import trace_call
 
 
@@ -37,8 +39,13 @@ class Traceable:
         return self.names[number] or "an array the function uses"
 
 
-def traced(f: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], what: str) -> Traceable:
+def traced(
+    f: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], what: str,
+    argnums: int | Sequence[int] | None = None,
+) -> Traceable:  # fmt: skip
     """Trace ``f`` with Symbols for all arguments that hold floats; the others are passed as they are.
+
+    ``argnums``: the arguments that gradients are asked of; None for all that hold floats.
 
     Raises TraceError where an argument is a Symbol of an enclosing trace: the questions are about numbers.
     """
@@ -65,7 +72,8 @@ def traced(f: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], w
     graph = call.graph
     explicit = sum(call.counts)
     positions = tuple(p for p, n in zip(wanted, call.counts, strict=True) for _ in range(n))
-    wrt = tuple(i for i in range(explicit) if is_differentiable(graph.input_specs[i].dtype))
+    asked = set(wanted if argnums is None else positions_of(argnums, len(args), what))
+    wrt = tuple(i for i in range(explicit) if positions[i] in asked and is_differentiable(graph.input_specs[i].dtype))
     names = tuple(
         graph.input_name(i) or _outside_name(f, value) for i, value in zip(range(graph.inputs), call.inputs, strict=True)
     )
@@ -75,12 +83,11 @@ def traced(f: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], w
 
 def _outside_name(f: Any, value: Any) -> str:
     """What the function calls an array that it closes over or finds among its module's names; "" if nothing."""
-    while hasattr(f, "__wrapped__"):
-        f = f.__wrapped__
+    f = inspect.unwrap(f) if callable(f) else f
     code = getattr(f, "__code__", None)
     if code is None:
         return ""
-    outside = {n: f.__globals__[n] for n in code.co_names if n in f.__globals__}
+    outside: dict[str, Any] = {n: f.__globals__[n] for n in code.co_names if n in f.__globals__}
     for name, cell in zip(code.co_freevars, f.__closure__ or (), strict=True):
         try:
             outside[name] = cell.cell_contents

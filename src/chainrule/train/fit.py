@@ -32,6 +32,7 @@ from chainrule.train.history import EpochRecord, History
 from chainrule.train.interrupt import InterruptFlag, TrainingInterrupted
 from chainrule.train.options import Array, Callback, EarlyStopping, EpochEnd, OnStep, StepEnd, training_rows, whole
 from chainrule.train.progress import Progress
+from chainrule.train.replay import Replay, explain
 from chainrule.train.step import (
     Forward,
     Loss,
@@ -224,6 +225,7 @@ class _Loop:
     _last_loss: float = float("nan")
     steps_here: int = 0
     seconds_here: float = 0.0
+    replay: Replay = dataclasses.field(default_factory=Replay)
 
     def run(self, show_progress: bool) -> FitResult:
         state = self.state
@@ -262,14 +264,19 @@ class _Loop:
         state = self.state
         at = order[state.batch * self.batch_size : (state.batch + 1) * self.batch_size]
         x, y = self.train[0][at], self.train[1][at]
+        self.replay.keep(state.step, state.model, state.optimizer_state)
         state.model, state.optimizer_state, loss, norms, sums = step(state.model, state.optimizer_state, x, y, key)
         value, norms, sums = float(loss), np.array(norms, dtype=np.float64), np.asarray(sums)
         kept = "no checkpoint was asked for" if self.last_saved is None else f"the last good state is {self.last_saved}"
-        check_finite(
-            value, norms, sums, x, y, layers=self.layers,
-            place=f"step {state.step + 1} (epoch {state.epoch + 1}, batch {state.batch + 1})",
-            kept=kept,
-        )  # fmt: skip
+        try:
+            check_finite(
+                value, norms, sums, x, y, layers=self.layers,
+                place=f"step {state.step + 1} (epoch {state.epoch + 1}, batch {state.batch + 1})",
+                kept=kept,
+            )  # fmt: skip
+        except TrainingError as error:
+            self._explain(error, step)
+            raise
         state.step += 1
         state.batch += 1
         state.loss_sum += value * len(x)
@@ -279,6 +286,24 @@ class _Loop:
         if self.on_step is not None:
             by_layer = dict(zip(self.layers, norms.tolist(), strict=True))
             self.on_step(StepEnd(state.epoch + 1, state.step, value, by_layer, state.model))
+
+    def _explain(self, error: TrainingError, step: Any) -> None:
+        """Add to ``error`` what made the step that just ran not finite."""
+
+        def again(number: int, model: Any, optimizer_state: Any) -> tuple[Any, Any]:
+            done = step(model, optimizer_state, *self._batch(number))
+            return done[0], done[1]
+
+        number = self.state.step
+        model = self.replay.model_before(number, again)
+        explain(error, self.loss, model, *self._batch(number))
+
+    def _batch(self, number: int) -> tuple[Array, Array, Any]:
+        """Rows, targets and key of step ``number``, counted from 0."""
+        epoch, batch = divmod(number, -(-len(self.train[0]) // self.batch_size))
+        at = permutation(len(self.train[0]), self.seed, epoch)[batch * self.batch_size : (batch + 1) * self.batch_size]
+        key = random.fold_in(random.key(self.seed), number) if takes_key(self.loss) else None
+        return self.train[0][at], self.train[1][at], key
 
     def _end_epoch(self, evaluation: Any, began: float, bar: Progress) -> bool:
         """Validate, record, keep the best, save, tell the callbacks; whether one of them wants to stop."""
