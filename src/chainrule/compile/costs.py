@@ -86,7 +86,7 @@ def operations(name: str, dtype: DType) -> int:
         return 0
     if name in NAMES and dtype.kind == "f":
         return _function_operations(name, suffix_of(dtype))
-    return 1 if name in EMITTERS else 0
+    return 1 if name in EMITTERS or name == "where" else 0
 
 
 _DEFINITION = re.compile(r"^define [^@]*@([\w.]+)\(.*?\{\n(.*?)^\}", re.MULTILINE | re.DOTALL)
