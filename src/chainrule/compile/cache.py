@@ -82,6 +82,17 @@ def _shrink(place: Path, most: int = MOST_BYTES) -> None:
             total -= size
 
 
+def contents() -> tuple[int, int]:
+    """How many files of object code are kept, and their bytes; (0, 0) where there is no folder."""
+    place = folder()
+    files = size = 0
+    for entry in place.glob("*.o") if place is not None else []:
+        with contextlib.suppress(OSError):
+            size += entry.stat().st_size
+            files += 1
+    return files, size
+
+
 def clear() -> tuple[int, int]:
     """Remove all kept object code; returns how many files and bytes that was."""
     place = folder()

@@ -1,9 +1,9 @@
 """``profile``: what each kernel of a compiled program costs, beside what this machine could do at best.
 
 The program that is measured is the one that ``jit`` runs, kernels, memory and threads included.  Around each call of a
-kernel, or call back into NumPy, the processor's clock is read (about 20 ns), and what passed is added to a counter; what
-a loop or branch spends in its own kernels is theirs, not its.  So kernels are the same machine code, and the counts of
-those inside loops are exact.  A kernel's time is the median over the repeats of its sum within a call.
+kernel, or call back into NumPy, the processor's clock is read (about 20 ns), and what passed is added to a counter;
+what a loop or branch spends in its own kernels is theirs, not its.  So kernels are the same machine code, and the
+counts of those in loops are exact.  A kernel's time is the median over the repeats of its sum within a call.
 
 Beside each kernel stands the roofline (Williams, Waterman & Patterson, 2009): the least time its arithmetic or its
 memory traffic could take on this machine, both as measured in this run (``peaks``), as a share of the time it took.
@@ -179,7 +179,7 @@ class _Counters:
 
 
 def _run(program: Program, counters: _Counters, arrays: list[Any], taken: Any, repeats: int | None) -> list[_Run]:
-    """Call the program again and again; where results take an array's memory, a copy is given, made before the clock."""
+    """Call the program again and again; where a result takes an array's memory, it is given a copy, made before."""
     gifts = set(taken)
 
     def once() -> _Run:

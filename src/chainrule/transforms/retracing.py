@@ -7,10 +7,15 @@ Does not do: traces inside an enclosing trace, which are not kept.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from chainrule.base.arrays import Spec
+from chainrule.graph.source import user_source
+from chainrule.trace.tracer import Traced, function_name
+from chainrule.transforms.arguments import argument_name
 
 _LISTED = 3
 """Arguments that are named in one reason; of more only the number is said."""
@@ -115,3 +120,38 @@ def advice(history: Sequence[Signature]) -> str | None:
         "static": f"static {name} takes many values: pass it as an ordinary argument if it is a number",
         "structure": "the arguments come in many structures: keep one, with None or zeros for what is missing",
     }[what]
+
+
+def signatures(f: Any, kept: Mapping[Any, Traced]) -> list[Signature]:
+    """The signatures of the traces of ``f`` that ``jit`` has kept, in the order in which they were made.
+
+    A key is (structure, Specs, static arguments as (position, typed value)).
+    """
+    return [
+        Signature(shape, specs, tuple((argument_name(f, i), value) for i, value in static),
+                  traced.graph.names[: len(specs)])
+        for (shape, specs, static), traced in list(kept.items())
+    ]  # fmt: skip
+
+
+def report(f: Any, kept: Mapping[Any, Traced]) -> None:
+    """One line on stderr: why the newest of the traces was made.  Nothing for the first."""
+    *known, new = signatures(f, kept)
+    if known:
+        source = user_source()
+        place = f"   {os.path.basename(source.file)}:{source.line}" if source else ""
+        text = f"chainrule: {function_name(f)} is traced again ({len(known) + 1} traces): {reason(known, new)}{place}"
+        print(text, file=sys.stderr, flush=True)
+
+
+def history(f: Any, kept: Mapping[Any, Traced]) -> str:
+    """All traces with their reasons, one a line, and what to do where there are many for one reason."""
+    found = signatures(f, kept)
+    name = function_name(f)
+    if not found:
+        return f"{name} was not traced yet"
+    times = "once" if len(found) == 1 else f"{len(found)} times"
+    rows = [f"{name} was traced {times}"]
+    rows += [f"{number:4}  {reason(found[: number - 1], known)}" for number, known in enumerate(found, 1)]
+    hint = advice(found)
+    return "\n".join([*rows, *([f"  what to do: {hint}"] if hint else [])])
