@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bench.measure import environment
+from bench.peak import SIGNATURE, Peak
 from chainrule.compile import engine
 from chainrule.compile.products import ProductKernel, product
 from chainrule.compile.target import Target, host
@@ -54,34 +55,6 @@ CASES = (
 )  # fmt: skip
 
 
-def peak(target: Target) -> float:
-    """GFLOP/s in float32 of one core: twelve independent chains of fused multiply-adds."""
-    n, lanes = 12, target.vector_bits // 32
-    vector = f"<{lanes} x float>"
-    phis = [f"  %s{i} = phi {vector} [ %y, %entry ], [ %n{i}, %loop ]" for i in range(n)]
-    body = [f"  %n{i} = call {vector} @llvm.fma.v{lanes}f32({vector} %s{i}, {vector} %x, {vector} %y)"
-            for i in range(n)]  # fmt: skip
-    sums = [f"  %t{i} = fadd {vector} {f'%t{i - 1}' if i > 1 else '%n0'}, %n{i}" for i in range(1, n)]
-    text = "\n".join([
-        "define void @peak(ptr %b, i64 %begin, i64 %end) #0 {", "entry:",
-        f"  %x = load {vector}, ptr %b, align 4", f"  %q = getelementptr {vector}, ptr %b, i64 1",
-        f"  %y = load {vector}, ptr %q, align 4", "  br label %loop", "loop:",
-        "  %i = phi i64 [ %begin, %entry ], [ %j, %loop ]", *phis, *body, "  %j = add i64 %i, 1",
-        "  %c = icmp slt i64 %j, %end", "  br i1 %c, label %loop, label %done", "done:", *sums,
-        f"  store {vector} %t{n - 1}, ptr %b, align 4", "  ret void", "}",
-        f"attributes #0 = {{ {target.attributes} }}",
-    ])  # fmt: skip
-    library = engine.load(engine.compile_object(text, target), target)
-    function = _SIGNATURE(library.address("peak"))
-    buffer = np.zeros(2 * lanes, np.float32)
-    turns = 100_000
-    taken = median(_once(lambda: function(buffer.ctypes.data, 0, turns), 1, thread_time) for _ in range(50))
-    return turns * n * 2 * lanes / taken / 1e9
-
-
-_SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
-
-
 class Native:
     """The machine code of a kernel."""
 
@@ -93,7 +66,7 @@ class Native:
             f"attributes #0 = {{ {target.attributes} }}", *kernel.metadata,
         ])  # fmt: skip
         self.code = engine.load(engine.compile_object(text, target), target)  # keeps the code
-        self.all = _SIGNATURE(self.code.address(kernel.name))
+        self.all = SIGNATURE(self.code.address(kernel.name))
         self.chunk = self.code.address("chunk")
 
 
@@ -188,7 +161,7 @@ def measure(case: Case, target: Target, pool: Pool, seconds: float, top: float) 
 def run(seconds: float = 1.0, quick: bool = False) -> dict[str, Any]:
     """All products, on one thread and on all cores."""
     target = host()
-    top = peak(target)
+    top = Peak(target).one()
     rows = []
     for threads in sorted({1, target.cores}):
         pool = Pool(threads)

@@ -89,7 +89,7 @@ def test_unknown_suite_is_named(capsys: pytest.CaptureFixture[str]) -> None:
 
     with pytest.raises(SystemExit):
         main(["speed"])
-    assert "unknown suite 'speed': choose from engine" in capsys.readouterr().err
+    assert "unknown suite 'speed': choose from table, engine" in capsys.readouterr().err
 
 
 def test_products_are_measured_against_each_peer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
