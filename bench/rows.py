@@ -59,7 +59,8 @@ def step(setting: Setting, name: str) -> Outcome:
         arrays = f"{folder}/problem.npz"
         problem.save(arrays, drawn)
         start = {"kind": "step", "row": name, "quick": setting.quick, "file": arrays}
-        peers = setting.peers if row.loop == 1 else [p for p in setting.peers if p != "torch fused"]  # minutes, for no goal
+        slow = "torch fused" if row.loop > 1 else None  # it would take minutes, and has no goal
+        peers = [peer for peer in setting.peers if peer != slow]
         with started(peers, environment, notes, **start) as processes:
             first: dict[str, float] = {}
             for peer, process in list(processes.items()):
