@@ -3,7 +3,9 @@
 Decided on the loops, not on what the lines mean.  A ``Load`` of what is read and a ``Store`` of the result have the
 loops that enclose both in common.  They may share memory if, in one turn of those loops, they touch the same elements
 (so no other turn and no other thread touches them), and the load comes first.  Every load is compared with every store.
-Does not do: kernels that write at computed places (moves), operands of matrix products: these never share.
+On the tile of a matrix product the loops run over a part of C that no other tile has, so the same holds there; the
+product's operands are read by other tiles, and never share.
+Does not do: kernels that write at computed places (moves).
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from chainrule.base.arrays import Spec
+from chainrule.compile.finish import finish_kernel, riding
 from chainrule.compile.fuse import Fused
 from chainrule.compile.loops import Kernel, Load, Loop, Place, Store, lower
 
@@ -32,12 +35,17 @@ def shares(fused: Fused, number: int, read: int, stored: int, kernel: Kernel | N
     ``kernel``: the cluster's loops, where they are at hand.
     """
     cluster = fused.clusters[number]
-    if cluster.kind not in LOOPED or stored not in cluster.lines or stored not in fused.stored:
+    if cluster.kind not in (*LOOPED, "product") or stored not in cluster.lines or stored not in fused.stored:
         return False
     specs = [fused.graph.lines[i].spec for i in (read, stored)]
     if not all(isinstance(s, Spec) for s in specs) or specs[0].shape != specs[1].shape:
         return False
-    return specs[0].dtype == specs[1].dtype and kernel_shares(kernel or lower(fused, number), read, stored)
+    if specs[0].dtype != specs[1].dtype:
+        return False
+    if cluster.kind == "product":
+        ride = riding(fused, number)
+        return read not in ride.operands and kernel_shares(finish_kernel(fused, number, ride), read, stored)
+    return kernel_shares(kernel or lower(fused, number), read, stored)
 
 
 def kernel_shares(kernel: Kernel, read: int, stored: int) -> bool:
@@ -70,7 +78,7 @@ def _in_step(load: _Access, store: _Access) -> bool:
 
 def _touched(access: _Access, outer: list[str]) -> tuple[object, ...]:
     """The elements an access touches in one turn of the loops over ``outer``, in a form that can be compared."""
-    extents = {loop.var: loop.extent for loop in access.loops}
-    around = {var: step for var, step in access.place.terms if var in outer}
-    within = sorted((extents[var], step) for var, step in access.place.terms if var not in outer)
+    extents = {loop.var: loop.extent for loop in access.loops if loop.var not in outer}
+    around = {var: step for var, step in access.place.terms if var not in extents}
+    within = sorted((extents[var], step) for var, step in access.place.terms if var in extents)
     return access.place.offset, around, within

@@ -5,9 +5,20 @@ domain; a reduction joins the cluster that computes what it reduces.  So a chain
 softmax, cross-entropy or layer norm are one loop over rows with a few short loops inside.  Values used only inside
 their cluster never reach memory.
 
+Pointwise lines that use a matrix product over its own shape ride on its tiles (see ``finish``): bias and activation,
+the derivative of an activation, the update of weights.  The rule is bytes moved.  Without riding, the product is stored
+and read again by a loop that stores results; on the tile only the results are stored, so whatever rides saves at least
+the reading.  The exception is a value that nothing but reductions use: on the tile it would have to be stored for them,
+while their own loop computes it as it goes.  So it stays with them.
+
+A line that only inputs lead to waits until something uses it, and is computed there: the first product of a shape must
+not pick up the moments of another's weights.  What is one number (a step's bias corrections) comes first of all, so
+that every kernel can read it.
+
 A cluster is one of: ``pointwise`` (every line has the shape of the domain), ``row`` (the trailing ``inner`` axes are
 reduced; reduced values may be used by later lines over the whole row), ``column`` (the leading ``inner`` axes are
-reduced), ``product`` (a matrix product), ``move`` (reading or writing at places that are computed, or joining arrays),
+reduced), ``product`` (a matrix product and the lines that ride on it), ``move`` (reading or writing at places that are
+computed, or joining arrays), ``region`` (a loop or branch with graphs of its own, and the lines that take its results),
 ``call`` (a call back into NumPy, for what has no kernel).
 """
 
@@ -18,7 +29,7 @@ from typing import Any
 
 from chainrule.base.arrays import Shape, Spec
 from chainrule.compile.emit import has_emitter
-from chainrule.compile.views import VIEW_OPS, View, c_strides, elements, is_contiguous
+from chainrule.compile.views import REGIONS, VIEW_OPS, View, c_strides, elements, is_contiguous
 from chainrule.graph.graph import Graph
 
 MOVES = ("gather", "scatter_add", "scatter", "unindex", "update", "concatenate", "cumsum", "random_bits")
@@ -79,22 +90,97 @@ class _Fuser:
         self.views = views
         self.clusters: list[Cluster] = []
         self.where: dict[int, int] = {}
+        self.early: set[int] = set()  # numbers that only inputs lead to
+        self.waiting: set[int] = set()  # lines that only inputs lead to, until something uses them
+        self.results = {out if (view := views[out]) is None else view.root for out in graph.outputs}
+        self.reduced = self._only_reduced()
 
     def run(self) -> Fused:
-        for index in range(self.graph.inputs, len(self.graph.lines)):
-            view = self.views[index]
-            if self.graph.lines[index].op.name == "constant" or (view is not None and view.root != index):
+        computed = [i for i in range(self.graph.inputs, len(self.graph.lines)) if self._is_computed(i)]
+        for index in computed:
+            if self._is_pointwise(index) and self._size(index) == 1 and self._is_led_to(index):
+                self.early.add(index)
+                self._place(index)
+        for index in computed:
+            if index in self.early:
                 continue
-            self._place(index)
+            if self._is_pointwise(index) and self._is_led_to(index):
+                self.waiting.add(index)
+            else:
+                self._place_with_waiting(index)
+        for index in sorted(self.results & self.waiting):
+            self._place_with_waiting(index)
         return Fused(self.graph, self.views, self.clusters, self.where, self._stored())
+
+    # What lines are
+
+    def _is_computed(self, index: int) -> bool:
+        view = self.views[index]
+        return self.graph.lines[index].op.name != "constant" and (view is None or view.root == index)
+
+    def _is_pointwise(self, index: int) -> bool:
+        name = self.graph.lines[index].op.name
+        other = name in REGIONS or name in MOVES or name in REDUCTIONS or name in VIEW_OPS or name in ("item", "matmul")
+        return not other and has_emitter(self.graph, index)
+
+    def _size(self, index: int) -> int:
+        return elements(self.graph.lines[index].spec.shape)
+
+    def _is_led_to(self, index: int) -> bool:
+        """Whether a line needs nothing but inputs, constants, and lines of that kind that are early or wait."""
+        return all(
+            r < self.graph.inputs or r in self.early or r in self.waiting or self.graph.lines[r].op.name == "constant"
+            for r in self._roots(index)
+        )
+
+    def _only_reduced(self) -> set[int]:
+        """The pointwise lines that nothing but reductions use, be it through other such lines."""
+        graph = self.graph
+        used: set[int] = set()
+        kept = set(self.results)  # what something else than reductions uses
+        for index in range(len(graph.lines) - 1, graph.inputs - 1, -1):
+            if not self._is_computed(index):
+                continue
+            roots = self._roots(index)
+            used.update(roots)
+            passes = graph.lines[index].op.name in REDUCTIONS or (self._is_pointwise(index) and index not in kept)
+            if not passes:
+                kept.update(roots)
+        return {i for i in used if i not in kept}
 
     # Placing
 
-    def _place(self, index: int) -> None:
+    def _place_with_waiting(self, index: int) -> None:
+        """Place a line, and before it the waiting lines that lead to it, in its cluster where they can be."""
+        self.waiting.discard(index)
+        found, pending = set(), self._roots(index)
+        while pending:
+            root = pending.pop()
+            if root in self.waiting:
+                self.waiting.remove(root)
+                found.add(root)
+                pending += self._roots(root)
+        least = self._low(index)
+        if 0 <= least < len(self.clusters) and self.clusters[least].kind == "product" and not self._rides(index, least):
+            least += 1
+        for waited in sorted(found):
+            self._place(waited, least)
+        self._place(index)
+
+    def _low(self, index: int) -> int:
+        """The first cluster in which a line's arguments are known: of those that are placed, the last."""
+        return max((self.where.get(r, -1) for r in self._roots(index)), default=-1)
+
+    def _place(self, index: int, least: int = -1) -> None:
         line = self.graph.lines[index]
         name = line.op.name
-        low = max((self.where.get(r, -1) for r in self._roots(index)), default=-1)
-        if not has_emitter(self.graph, index):
+        low = max(least, self._low(index))
+        if name in REGIONS:
+            self._alone(index, "region")
+        elif name == "item" and self.graph.lines[line.args[0]].op.name in REGIONS:
+            number = self.where[line.args[0]]
+            self._add(index, number, self.clusters[number], "full")
+        elif not has_emitter(self.graph, index):
             self._alone(index, "call")
         elif name == "matmul":
             self._alone(index, "product")
@@ -124,12 +210,17 @@ class _Fuser:
             self.clusters.append(cluster)
         cluster.lines.append(index)
         (cluster.full if role == "full" else cluster.rows).add(index)
-        cluster.reads.update(self._roots(index))
+        cluster.reads.update(self._outside(index, cluster))
         self.where[index] = number
 
     def _join(self, index: int, low: int, domain: Shape, copy: bool = False) -> None:
         for number in range(max(low, len(self.clusters) - 64, 0), len(self.clusters)):
             cluster = self.clusters[number]
+            if cluster.kind == "product":
+                if number == low and not copy and self._rides(index, number):
+                    self._add(index, number, cluster, "full")
+                    return
+                continue
             if cluster.kind not in ("pointwise", "row", "column"):
                 continue
             role = self._role(index, cluster, domain, copy)
@@ -138,9 +229,27 @@ class _Fuser:
                 return
         self._add(index, len(self.clusters), Cluster("pointwise", domain), "full")
 
+    def _rides(self, index: int, number: int) -> bool:
+        """Whether a line may ride on the tiles of a product, and saves bytes there."""
+        cluster = self.clusters[number]
+        return (
+            self._is_pointwise(index)
+            and index not in self.reduced
+            and self._role(index, cluster, self.graph.lines[index].spec.shape, False) == "full"
+            and self._reads(index, cluster) <= _MOST_READS
+        )
+
     def _related(self, index: int, cluster: Cluster, producer: bool) -> bool:
         """Whether joining pays: a producer's cluster always, another one as long as it does not read too much."""
-        return producer or len(cluster.reads | set(self._roots(index))) <= _MOST_READS
+        return producer or self._reads(index, cluster) <= _MOST_READS
+
+    def _reads(self, index: int, cluster: Cluster) -> int:
+        """How many buffers a cluster would read with one more line."""
+        return len(cluster.reads | self._outside(index, cluster))
+
+    def _outside(self, index: int, cluster: Cluster) -> set[int]:
+        """What a line reads that the cluster does not compute."""
+        return {r for r in self._roots(index) if r not in cluster.full and r not in cluster.rows}
 
     def _role(self, index: int, cluster: Cluster, domain: Shape, copy: bool) -> str | None:
         """Whether a pointwise line may join, and as what."""
@@ -207,11 +316,10 @@ class _Fuser:
             for root in self._roots(index):
                 if root in self.where and self.where[root] != self.where[index]:
                     stored.add(root)
-        for out in self.graph.outputs:
-            view = self.views[out]
-            stored.add(out if view is None else view.root)
+        stored |= self.results
         for cluster in self.clusters:
-            if cluster.kind in ("product", "move", "call"):
+            idle = cluster.kind == "product" and not stored.intersection(cluster.lines)
+            if idle or cluster.kind in ("move", "call", "region"):
                 stored.update(cluster.lines)
         return {i for i in stored if i in self.where}
 

@@ -178,7 +178,7 @@ def _neutral(op: str, dtype: DType) -> Any:
     return _NEUTRAL[op]
 
 
-class _Lowering:
+class Lowering:
     """Writes the kernel of one cluster."""
 
     def __init__(self, fused: Fused, number: int) -> None:
@@ -227,10 +227,10 @@ class _Lowering:
                 found[var] = found.get(var, 0) + step
         return Place(offset, tuple(found.items()))
 
-    def accesses(self) -> list[tuple[int, ...]]:
-        """The strides over the domain of everything that is read from or written to memory."""
+    def accesses(self, lines: Sequence[int] | None = None) -> list[tuple[int, ...]]:
+        """The strides over the domain of everything that the lines (all, unless told) read from or write to memory."""
         found = []
-        for index in self.cluster.lines:
+        for index in self.cluster.lines if lines is None else lines:
             row = index in self.cluster.rows and not self._is_reduction(index)
             for a in self.graph.lines[index].args:
                 if literal(self.graph, a) is None and self.view(a).root not in self.cluster.full:
@@ -495,4 +495,4 @@ def lower(fused: Fused, number: int) -> Kernel:
         from chainrule.compile.moves import lower_move
 
         return lower_move(fused, number)
-    return _Lowering(fused, number).run()
+    return Lowering(fused, number).run()

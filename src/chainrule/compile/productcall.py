@@ -1,36 +1,64 @@
-"""From a matrix product of a graph to its kernel: which buffers it reads, and how they lie."""
+"""From a matrix product of a graph to its kernel: which buffers it reads, how they lie, and what rides on its tiles."""
 
 from __future__ import annotations
 
-from chainrule.compile.fuse import Fused, strides_over
-from chainrule.compile.llvm import Call, Module
+from chainrule.compile.finish import TILE, Riding, finish_kernel, is_ridden, riding
+from chainrule.compile.fuse import Fused
+from chainrule.compile.hooks import Block, Hooks
+from chainrule.compile.llvm import Call, Module, buffers_of, renamed
 from chainrule.compile.products import product
 from chainrule.compile.target import Target
-from chainrule.compile.tiles import Matrix, Product
+from chainrule.compile.writer import Writer, divide
 
 
 def product_call(fused: Fused, number: int, target: Target, module: Module) -> Call:
-    """The kernel of a matrix product, reading its operands where and as they lie."""
-    graph = fused.graph
-    (index,) = fused.clusters[number].lines
-    line = graph.lines[index]
-    *lead, m, n = line.spec.shape
-    roots: list[int] = []
-
-    def matrix(arg: int) -> Matrix:
-        view = fused.views[arg]
-        assert view is not None
-        shape = graph.lines[arg].spec.shape
-        strides = strides_over(view, shape, (*lead, *shape[-2:]))
-        roots.append(view.root)
-        return Matrix(len(roots) - 1, strides[-2], strides[-1], strides[:-2], view.offset)
-
-    a, b, c = (matrix(i) for i in (*line.args, index))
-    k = graph.lines[line.args[0]].spec.shape[-1]
-    spec = Product(line.spec.dtype, m, n, k, a, b, c, tuple(lead))
+    """The kernel of a product's cluster, reading its operands where and as they lie."""
+    ride = riding(fused, number)
+    if is_ridden(fused, number):
+        return _with_finish(fused, number, ride, target, module)
 
     def make(name: str) -> tuple[str, int]:
-        made = product(spec, target, name=name, node=module.node)
-        return made.text.replace("{\n", f"{{\n  ; {made.plan}\n", 1), made.chunks  # the tiling, for readers
+        made = product(ride.product, target, name=name, node=module.node)
+        return made.text, made.chunks
 
-    return module.add_text(make, spec, tuple(roots))
+    return module.add_text(make, ride.product, (*ride.operands, fused.clusters[number].lines[0]))
+
+
+def _with_finish(fused: Fused, number: int, ride: Riding, target: Target, module: Module) -> Call:
+    whole = finish_kernel(fused, number, ride)
+    buffers = (*ride.operands, *buffers_of(whole))
+    slots = {buffer: position + 2 for position, buffer in enumerate(buffers[2:])}
+
+    def make(name: str) -> tuple[str, int]:
+        finish = _Finish(fused, number, ride, module, name, buffers)
+        made = product(ride.product, target, name=name, node=module.node, hooks=Hooks(finish=finish.call))
+        return "\n\n".join([*finish.functions.values(), made.text]), made.chunks
+
+    return module.add_text(make, (ride.product, ride.batch, ride.row, renamed(whole, slots)), buffers)
+
+
+class _Finish:
+    """The functions that finish tiles, one for each width of tile and way it lies."""
+
+    def __init__(self, fused: Fused, number: int, ride: Riding, module: Module, name: str,
+                 buffers: tuple[int, ...]) -> None:  # fmt: skip
+        self.fused, self.number, self.ride, self.module, self.name = fused, number, ride, module, name
+        self.buffers = (None, None, *buffers[2:])  # the first two are the operands, which the loops don't read
+        self.functions: dict[tuple[int, int, int], str] = {}
+
+    def call(self, out: Writer, block: Block) -> None:
+        """Finish one tile: a call of the function for its width."""
+        shape = block.columns, block.row_stride, block.column_stride
+        name = f"{self.name}.finish{'.'.join(map(str, shape))}"
+        if shape not in self.functions:
+            kernel = finish_kernel(self.fused, self.number, self.ride, block.rows, block.columns, shape[1:])
+            self.functions[shape] = self.module.called(kernel, name, self.buffers, (TILE,), self.ride.indices)
+        given = [block.row, block.column]
+        batch = block.batch
+        places = []
+        for extent in reversed(self.ride.product.batch):
+            batch, place = divide(out, batch, extent)
+            places.append(place)
+        given += reversed(places)
+        indices = "".join(f", i64 {i}" for i in given)
+        out.put(f"call void @{name}(ptr %buffers, i64 0, i64 {block.rows}, ptr {block.pointer}{indices})")

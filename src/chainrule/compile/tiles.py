@@ -216,27 +216,34 @@ def column_start(out: Writer, panels: tuple[Panels, ...], lanes: int, strip: str
     return subtract(out, start, multiply(out, most(out, subtract(out, strip, narrow), 0), lanes))
 
 
+def joined(product: Product) -> Product | None:
+    """The product with its last batch axis turned into rows, where B is the same over it and A and C allow it."""
+    if not product.batch:
+        return None
+    extent = product.batch[-1]
+    a, b, c = product.a, product.b, product.c
+    joins = b.batch[-1] == 0 and (product.m == 1 or a.batch[-1] == product.m * a.row) and (
+        c is None or product.m == 1 or c.batch[-1] == product.m * c.row
+    )  # fmt: skip
+    if extent != 1 and not joins:
+        return None
+    if extent != 1 and product.m == 1:
+        a = a._replace(row=a.batch[-1])
+        c = None if c is None else c._replace(row=c.batch[-1])
+    return replace(
+        product,
+        m=product.m * extent,
+        batch=product.batch[:-1],
+        a=a._replace(batch=a.batch[:-1]),
+        b=b._replace(batch=b.batch[:-1]),
+        c=None if c is None else c._replace(batch=c.batch[:-1]),
+    )
+
+
 def merged(product: Product) -> Product:
-    """The product with batch axes over which B is the same turned into rows, where A and C allow it."""
-    while product.batch:
-        extent = product.batch[-1]
-        a, b, c = product.a, product.b, product.c
-        joins = b.batch[-1] == 0 and (product.m == 1 or a.batch[-1] == product.m * a.row) and (
-            c is None or product.m == 1 or c.batch[-1] == product.m * c.row
-        )  # fmt: skip
-        if extent != 1 and not joins:
-            return product
-        if extent != 1 and product.m == 1:
-            a = a._replace(row=a.batch[-1])
-            c = None if c is None else c._replace(row=c.batch[-1])
-        product = replace(
-            product,
-            m=product.m * extent,
-            batch=product.batch[:-1],
-            a=a._replace(batch=a.batch[:-1]),
-            b=b._replace(batch=b.batch[:-1]),
-            c=None if c is None else c._replace(batch=c.batch[:-1]),
-        )
+    """The product with all batch axes turned into rows that may be."""
+    while (less := joined(product)) is not None:
+        product = less
     return product
 
 
