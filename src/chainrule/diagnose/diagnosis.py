@@ -206,13 +206,14 @@ def _step(
     state = subject.optimizer.init(model) if state is None else state
     updates, _ = subject.optimizer.update(gradient, state, model)
     changes = trees.leaves(updates)
+    bare, _ = subject.optimizer.update(gradient, state, trees.map(np.zeros_like, model))
     after = trees.leaves(apply_updates(model, updates))
 
     def loss_at(multiple: float) -> float:
         moved = [np.asarray(w + multiple * u, w.dtype) for w, u in zip(leaves, changes, strict=True)]
         return float(network.graph(*moved, *inputs[len(leaves) :])[0])
 
-    found = with_update(found, gradients, leaves, after, loss_at(1.0))
+    found = with_update(found, gradients, leaves, after, trees.leaves(bare), loss_at(1.0))
     ratios = [row.update for row in layer_rows(network, found)]
     return found, along_step(found, ratios, loss_at)
 

@@ -131,7 +131,7 @@ def _row(network: Network, found: Measurement, layer: Layer) -> LayerRow:
         dead=min(use.dead for use in uses), rms=_mean(uses, "rms"), delta=delta,
         slope=delta / after if after and curves else 1.0,
         gradient=_norm([p.gradient for p in parameters]), spread=_norm([p.spread for p in parameters]),
-        weight=weight, update=update / weight if weight else float("nan"),
+        weight=weight, update=update / weight if weight else float("inf") if update else float("nan"),
         decay=max((p.decay for p in weights), default=float("nan")),
     )  # fmt: skip
 

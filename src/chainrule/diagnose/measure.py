@@ -54,7 +54,7 @@ class BlockStats:
 @dataclasses.dataclass(frozen=True)
 class ParameterStats:
     """2-norm and standard deviation of a parameter's gradient; 2-norms of its weight and of its update; the cosine
-    between the update and -weight, which is 1 where decay is all that moves it.  NaN where there is no update."""
+    between the update and -weight, which is 1 where decay is all that moves it (0 where decay is the smaller part).  NaN where there is no update."""
 
     gradient: float
     spread: float
@@ -238,16 +238,25 @@ def measurement(step: int, rows: int, results: Any) -> Measurement:
 
 
 def with_update(
-    found: Measurement, gradients: Sequence[Any], before: Sequence[Any], after: Sequence[Any], loss_after: float
+    found: Measurement,
+    gradients: Sequence[Any],
+    before: Sequence[Any],
+    after: Sequence[Any],
+    undecayed: Sequence[Any],
+    loss_after: float,
 ) -> Measurement:
-    """``found`` with the numbers of the step that was taken, from the parameters ``before`` and ``after`` it."""
+    """``found`` with the numbers of the step that was taken, from the parameters ``before`` and ``after`` it.
+
+    ``undecayed``: the updates the optimizer makes where all parameters are 0, which is to say without weight decay.
+    """
     predicted = 0.0
     rows = []
-    for stats, gradient, old, new in zip(found.parameters, gradients, before, after, strict=True):
+    for stats, gradient, old, new, bare in zip(found.parameters, gradients, before, after, undecayed, strict=True):
         change = np.subtract(new, old, dtype=np.float64)
         predicted += float(np.sum(gradient * change))
         size = float(np.linalg.norm(change))
-        towards_zero = -float(np.sum(change * old))
+        by_decay = float(np.linalg.norm(change - bare)) > 0.5 * size
+        towards_zero = -float(np.sum(change * old)) if by_decay else 0.0
         scale = size * stats.weight
         rows.append(
             dataclasses.replace(stats, update=size, decay=towards_zero / scale if scale else float("nan"))

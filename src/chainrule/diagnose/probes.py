@@ -178,5 +178,5 @@ def along_step(found: Measurement, ratios: Sequence[float], loss_at: Callable[[f
             if not value < lowest:
                 break
             lowest, tried = value, multiple
-    update = max((r for r in ratios if np.isfinite(r)), default=float("nan"))
+    update = max((r for r in ratios if not np.isnan(r)), default=float("nan"))
     return StepSize(update, best, tried, bool(not found.after <= found.loss))

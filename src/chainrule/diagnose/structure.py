@@ -283,6 +283,7 @@ class _Reader:
 
     def _activation(self, z: int) -> tuple[Activation, ...]:
         """The elementwise function after z, from the line whose values go on into the network."""
+        z = self._moved(z)
         region = self._region(z)
         inside = set(region)
         floats = [i for i in region if i != z and self._is_float(i)]
@@ -298,6 +299,16 @@ class _Reader:
         after = exits[-1]
         curve = dict(named)[after]
         return () if curve.name == "identity" else (Activation(z, after, curve),)
+
+    def _moved(self, z: int) -> int:
+        """z, or the line that only brings it into another shape: outputs (n, 1) are often read as (n,)."""
+        size = np.prod(self.graph.lines[z].spec.shape)
+        while len(self.users[z]) == 1:
+            line = self.graph.lines[self.users[z][0]]
+            if line.op.name not in ("reshape", "index", "transpose") or np.prod(line.spec.shape) != size:
+                break
+            z = self.users[z][0]
+        return z
 
     def _meets_layer(self, index: int) -> bool:
         """Whether the values of a line reach another product with parameters."""

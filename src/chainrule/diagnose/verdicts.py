@@ -14,17 +14,19 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from chainrule.diagnose.findings import Findings, Verdict
+from chainrule.diagnose.findings import Findings, LayerRow, Verdict
 
 # Per layer: a gradient that falls, or grows, by this factor on its way back.  Variance-preserving initialisation keeps
 # it near 1; tanh and narrow layers stay within 0.8 … 1.25 on average.
 _FALLS, _GROWS, _SLOWLY = 0.5, 2.0, 0.8
 _FAR, _VERY_FAR = 10.0, 100.0  # over all layers
+_FAR_SHALLOW = 20.0  # over two: narrow layers fall this far by chance
+_ALL_DEAD = 0.9
 _SHARE = 0.5  # of values saturated
 _DEAD = 0.6  # of units off for every row: deep healthy networks have up to half in a narrow layer
 _TOO_SHORT = 100.0  # times the step would still lower the loss
 _SMALL_UPDATE = 1e-4  # of a weight; 1e-3 a step is usual
-_NOISE = 20.0  # times the batch
+_NOISE = 10.0  # times the batch
 _DECAY = 0.7  # cosine of update and -weight
 
 
@@ -115,7 +117,12 @@ def _symmetric(findings: Findings) -> Iterable[Verdict]:
 
 
 def _dead(findings: Findings) -> Iterable[Verdict]:
-    rows = [row for row in findings.rows if row.rectifies and row.dead >= _DEAD]
+    rows: list[LayerRow] = []
+    for row in findings.rows:
+        # A layer behind one that is off gets the same input for every row: it is off, or on, for all of them.
+        behind = any(one.level < row.level and one.dead >= _ALL_DEAD for one in rows)
+        if row.rectifies and row.dead >= _DEAD and not behind:
+            rows.append(row)
     if not rows:
         return
     names = tuple(row.name for row in rows)
@@ -156,7 +163,8 @@ def _trend(findings: Findings) -> Iterable[Verdict]:
         f"× {factor:.2g} per layer, × {ratio:.1g} over {len(levels) - 1}" + _gains(findings)
     )
     names = (first.name, last.name)
-    if (factor < _FALLS and ratio < 1 / _FAR) or (factor < _SLOWLY and ratio < 1 / _VERY_FAR):
+    far = _FAR if len(levels) > 3 else _FAR_SHALLOW
+    if (factor < _FALLS and ratio < 1 / far) or (factor < _SLOWLY and ratio < 1 / _VERY_FAR):
         cause, remedy = _why_it_falls(findings)
         yield Verdict(
             "vanishing", names, f"the gradient vanishes from {last.name} back to {first.name}: {cause}",
@@ -204,7 +212,7 @@ def _why_it_falls(findings: Findings) -> tuple[str, str]:
 
 
 def _update_spread(findings: Findings) -> str:
-    ratios = [(row.update, row.name) for row in findings.rows if row.update > 0]
+    ratios = [(row.update, row.name) for row in findings.rows if 0 < row.update < np.inf]
     if len(ratios) < 2:
         return ""
     (low, slow), (high, fast) = min(ratios), max(ratios)
@@ -292,14 +300,17 @@ def _rate(findings: Findings) -> Iterable[Verdict]:
 
 
 def _batch(findings: Findings) -> Iterable[Verdict]:
-    noise, size = findings.noise, findings.batch_size
-    if size is None or not np.isfinite(noise) or noise <= _NOISE * size:
+    noise, size, rows = findings.noise, findings.batch_size, findings.measurement.rows
+    # From few rows more than the batch itself the scale can't be told.
+    if size is None or np.isnan(noise) or noise <= _NOISE * size or rows < 4 * size:
         return
+    known = f"about {noise:,.0f}" if np.isfinite(noise) else f"above {rows:,}"
+    times = noise / size if np.isfinite(noise) else rows / size
     yield Verdict(
         "batch_small", (), "the batches are too small: their gradients are mostly noise",
-        f"the gradient noise scale is about {noise:,.0f} rows, the batch has {size}: noise is {noise / size:,.0f} times "
-        "the squared gradient",
-        "use a larger batch, or a lower learning rate that averages over more of them", factor=noise / size,
+        f"the gradient noise scale is {known} rows, the batch has {size}: the variance of its gradient is "
+        f"{times:,.0f} times the squared mean",
+        "use a larger batch, or a lower learning rate that averages over more of them", factor=times,
     )  # fmt: skip
 
 
