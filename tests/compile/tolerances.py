@@ -35,10 +35,10 @@ EXACT = (
     "gather", "greater", "greater_equal", "index", "isfinite", "isinf", "isnan", "less", "less_equal", "logical_and",
     "logical_not", "logical_or", "logical_xor", "max", "maximum", "min", "minimum", "neg", "not_equal", "random_bits",
     "reshape", "rint", "scatter", "sign", "signbit", "stop_gradient", "transpose", "trunc", "unindex", "update",
-    "where", "bitwise_and", "bitwise_or", "bitwise_xor", "invert", "left_shift", "right_shift",
+    "where", "bitwise_and", "bitwise_or", "bitwise_xor", "invert", "left_shift", "right_shift", "bitwise_count",
 )  # fmt: skip
 # One correct rounding on both sides; in a program a rounding may be left out (fused multiply-add) or come elsewhere.
-ROUNDED = ("add", "cast", "chain_mul", "div", "floor_divide", "mod", "mul", "scatter_add", "sqrt", "sub")
+ROUNDED = ("add", "cast", "chain_mul", "cumsum", "div", "floor_divide", "mod", "mul", "scatter_add", "sqrt", "sub")
 # The same terms in another order.
 SUMS = ("sum", "matmul")
 FUNCTIONS = (
@@ -51,6 +51,8 @@ TOLERANCES: dict[str, Tolerance] = {
     **dict.fromkeys(SUMS, Tolerance(1, 1, "sum")),
     **dict.fromkeys(FUNCTIONS, Tolerance(4, 4)),
     "erfc": Tolerance(4, 8),  # SciPy's float64 is up to 5 ulp off in the tail
+    **dict.fromkeys(("logit", "xlogy", "xlog1py"), Tolerance(5, 5)),  # a logarithm, and one more rounding
+    "norm": Tolerance(1, 1, "sum"),
     "logaddexp": Tolerance(4, 4, "terms"),  # of max(x, y) and what is added to it: they may cancel
     "logaddexp2": Tolerance(4, 4, "terms"),
 }
@@ -90,9 +92,11 @@ def _terms(line: Line, args: Sequence[Any], value: Any) -> Any:
     with np.errstate(all="ignore"):
         if line.op.name == "matmul":
             return math.sqrt(args[0].shape[-1]) * spacing(np.matmul(np.abs(args[0]), np.abs(args[1])))
-        if line.op.name == "sum":
+        if line.op.name in ("sum", "norm"):
             attrs: dict[str, Any] = dict(line.attrs)
             count = math.prod(args[0].shape[a] for a in attrs["axes"])
+            if line.op.name == "norm":  # of a sum of squares, the root: nothing cancels
+                return math.sqrt(count) * spacing(value)
             return math.sqrt(count) * spacing(np.abs(args[0]).sum(axis=attrs["axes"], keepdims=attrs["keepdims"]))
         top = np.maximum(*args)
         return spacing(np.abs(top) + np.abs(value - top))
