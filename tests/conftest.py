@@ -53,7 +53,7 @@ def unchecked_graphs() -> None:
 
 @pytest.fixture(autouse=True)
 def checked_graphs(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Every graph that a trace or a transform builds in a test is checked, and what the compiler's passes make of it."""
+    """Every graph that a trace or a transform builds in a test is checked, and what the compiler makes of it."""
     if "unchecked_graphs" in request.fixturenames:
         yield
         return
