@@ -6,7 +6,7 @@ from chainrule.compile.finish import TILE, Riding, finish_kernel, is_ridden, rid
 from chainrule.compile.fuse import Fused
 from chainrule.compile.hooks import Block, Hooks
 from chainrule.compile.llvm import Call, Module, buffers_of, renamed
-from chainrule.compile.products import product
+from chainrule.compile.products import ProductKernel, product
 from chainrule.compile.target import Target
 from chainrule.compile.writer import Writer, divide
 
@@ -19,7 +19,7 @@ def product_call(fused: Fused, number: int, target: Target, module: Module) -> C
 
     def make(name: str) -> tuple[str, int]:
         made = product(ride.product, target, name=name, node=module.node)
-        return made.text, made.chunks
+        return _told(made), made.chunks
 
     return module.add_text(make, ride.product, (*ride.operands, fused.clusters[number].lines[0]))
 
@@ -32,9 +32,14 @@ def _with_finish(fused: Fused, number: int, ride: Riding, target: Target, module
     def make(name: str) -> tuple[str, int]:
         finish = _Finish(fused, number, ride, module, name, buffers)
         made = product(ride.product, target, name=name, node=module.node, hooks=Hooks(finish=finish.call))
-        return "\n\n".join([*finish.functions.values(), made.text]), made.chunks
+        return "\n\n".join([*finish.functions.values(), _told(made)]), made.chunks
 
     return module.add_text(make, (ride.product, ride.batch, ride.row, renamed(whole, slots)), buffers)
+
+
+def _told(made: ProductKernel) -> str:
+    """The text of a product, a function of its own as other kernels are, with its tiling as a comment for readers."""
+    return made.text.replace(" #0 {\n", f" noinline #0 {{\n  ; {made.plan or 'nothing to do'}\n", 1)
 
 
 class _Finish:

@@ -20,6 +20,7 @@ from typing import NamedTuple
 from chainrule.base.errors import choose
 from chainrule.compile import engine
 from chainrule.compile.compiler import make_plan
+from chainrule.compile.finish import finish_kernel, is_ridden
 from chainrule.compile.fuse import Cluster
 from chainrule.compile.parts import Part, Plan
 from chainrule.compile.target import Target, host
@@ -122,7 +123,24 @@ def linked(plan: Plan) -> str:
 
 def heading(step: Step) -> str:
     """``kernel 3: row over 64×10: max, sub, exp, sum, div``: what a cluster does, in a line."""
-    return f"kernel {step.label}: {kind_of(step)} over {size_of(step)}: {', '.join(operations_of(step))}"
+    return f"{_named(step)}: {kind_of(step)} over {size_of(step)}: {', '.join(operations_of(step))}"
+
+
+def _named(step: Step) -> str:
+    found = phase_of(step)
+    return f"kernel {step.label}" + (f" ({found})" if found else "")
+
+
+def phase_of(step: Step) -> str:
+    """``forward``, ``backward``, ``update`` or several of them; empty for a graph without a backward pass."""
+    graph = step.part.graph
+    backward = [i for i, line in enumerate(graph.lines) if line.of is not None]
+    if not backward:
+        return ""
+    found = dict.fromkeys(
+        "forward" if i < backward[0] else "update" if i > backward[-1] else "backward" for i in step.cluster.lines
+    )
+    return ", ".join(found)
 
 
 def kind_of(step: Step) -> str:
@@ -174,7 +192,7 @@ def _cluster_text(step: Step) -> str:
     fused, graph = step.part.fused, step.part.graph
     where = _places_text(step)
     comment = f"   # {where}" if where else ""
-    rows = [f"kernel {step.label}: {kind_of(step)} over {size_of(step)}{comment}"]
+    rows = [f"{_named(step)}: {kind_of(step)} over {size_of(step)}{comment}"]
     inline = {i: str(line.attrs[0][1].array[()]) for i, line in enumerate(graph.lines)
               if line.op.name == "constant" and not line.spec.shape}  # fmt: skip
     for index in step.cluster.lines:
@@ -195,10 +213,14 @@ def _loops_text(plan: Plan, step: Step) -> str:
         return f"{title}\n  its kernels follow"
     if step.cluster.kind != "product":
         return f"{title}\n  no loops: NumPy computes it"
-    sums = _product_text(step)
+    rows = [title, f"  {_product_text(step)}"]
     function = served(plan).get((step.part.name, step.number))
     tiling = re.search(rf"define [^\n]*@{re.escape(function)}\([^\n]*\n\s*; ([^\n]*)", plan.text) if function else None
-    return f"{title}\n  {sums}\n  tiles: {tiling.group(1) if tiling else 'none'}"
+    rows.append(f"  tiles: {tiling.group(1) if tiling else 'none'}")
+    if is_ridden(step.part.fused, step.number):
+        rows += ["  then, on each tile while it is in the nearest cache:"]
+        rows += [f"  {row}" for row in str(finish_kernel(step.part.fused, step.number)).splitlines()[1:]]
+    return "\n".join(rows)
 
 
 def _product_text(step: Step) -> str:

@@ -26,7 +26,7 @@ from chainrule.base.errors import OptionError, UnsupportedError
 from chainrule.compile.cache import library
 from chainrule.compile.compiler import make_plan
 from chainrule.compile.costs import cluster_cost
-from chainrule.compile.stages import Step, kind_of, operations_of, places, size_of, steps
+from chainrule.compile.stages import Step, kind_of, operations_of, phase_of, places, size_of, steps
 from chainrule.compile.target import Target, host
 from chainrule.graph.graph import Graph
 from chainrule.run.peaks import Peaks, measure
@@ -42,7 +42,8 @@ class Row(NamedTuple):
     """One kernel: ``seconds`` in one call of the program, of ``calls`` runs; ``flops`` and ``bytes`` of all of them.
 
     ``limit`` is what bounds it (``compute``, ``memory``; empty for what is not ours), ``share`` the part of that limit
-    that it reaches.  ``where`` are the user's lines.
+    that it reaches.  ``phase``: forward, backward or update, where there is a backward pass;
+    ``where``: the user's lines.
     """
 
     kernel: str
@@ -55,6 +56,7 @@ class Row(NamedTuple):
     bytes: int
     limit: str
     share: float
+    phase: str
     where: tuple[str, ...]
 
 
@@ -148,7 +150,7 @@ def _row(step: Step, calls: int, seconds: float, peaks: Peaks) -> Row:
     if kind in ("call", "region"):  # what NumPy computes is not counted; a loop's kernels have rows of their own
         cost = cost._replace(flops=0)
     return Row(step.label, kind_of(step), size_of(step), tuple(operations_of(step)), calls, seconds, cost.flops,
-               cost.bytes, limit, share, tuple(places(step)))  # fmt: skip
+               cost.bytes, limit, share, phase_of(step), tuple(places(step)))  # fmt: skip
 
 
 def _itemsize(step: Step) -> int:

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 _BAR = 10
 _MOST_ROWS = 40
 _OPERATIONS = 34  # columns
-HEADINGS = ("time", "", "of all", "kernel", "computes", "flop", "bytes", "of limit", "where")
+HEADINGS = ("time", "", "of all", "kernel", "computes", "flop", "bytes", "of limit", "pass", "where")
+_RIGHT = {"time", "of all", "flop", "bytes"}
 
 
 def title(profile: Profile) -> str:
@@ -43,12 +44,19 @@ def cells(profile: Profile) -> list[tuple[str, ...]]:
     rest = profile.rows[_MOST_ROWS:]
     if rest:
         spent = sum(row.seconds for row in rest)
-        found.append((seconds(spent), bar(spent / whole), percent(spent / whole), f"{len(rest)} more",
-                      "", amount(sum(r.flops for r in rest)), amount(sum(r.bytes for r in rest)), "", ""))  # fmt: skip
+        flops, moved = amount(sum(r.flops for r in rest)), amount(sum(r.bytes for r in rest))
+        found.append((seconds(spent), bar(spent / whole), percent(spent / whole), f"{len(rest)} more", "", flops, moved,
+                      "", "", ""))  # fmt: skip
     outside = max(profile.seconds - profile.in_kernels, 0.0)
     found.append((seconds(outside), bar(outside / whole), percent(outside / whole), "–", "the call, between kernels",
-                  "", "", "", ""))  # fmt: skip
+                  "", "", "", "", ""))  # fmt: skip
     return found
+
+
+def _columns(profile: Profile) -> list[tuple[str, ...]]:
+    """The table by columns, the heading first, without those that are empty."""
+    columns = list(zip(HEADINGS, *cells(profile), strict=True))
+    return [column for column in columns if any(column[1:])]
 
 
 def _cells(row: Row, share: float) -> tuple[str, ...]:
@@ -57,18 +65,19 @@ def _cells(row: Row, share: float) -> tuple[str, ...]:
     where = ", ".join(row.where[:2]) + (" …" if len(row.where) > 2 else "")
     return (
         seconds(row.seconds), bar(share), percent(share), f"{row.kernel} {row.kind} {row.size}{turns}",
-        shortened(", ".join(row.operations), _OPERATIONS), amount(row.flops), amount(row.bytes), limit, where,
+        shortened(", ".join(row.operations), _OPERATIONS), amount(row.flops), amount(row.bytes), limit, row.phase,
+        where,
     )  # fmt: skip
 
 
 def plain(profile: Profile) -> str:
     """The table in plain text."""
-    table = [HEADINGS, *cells(profile)]
-    widths = [max(len(row[i]) for row in table) for i in range(len(HEADINGS))]
-    right = {0, 2, 5, 6}
-    lines = ["  ".join(cell.rjust(widths[i]) if i in right else cell.ljust(widths[i]) for i, cell in enumerate(row))
-             for row in table]  # fmt: skip
-    return "\n".join([title(profile), "", *(line.rstrip() for line in lines), "", footnote(profile)])
+    columns = []
+    for column in _columns(profile):
+        width = max(map(len, column))
+        columns.append([cell.rjust(width) if column[0] in _RIGHT else cell.ljust(width) for cell in column])
+    lines = ["  ".join(row).rstrip() for row in zip(*columns, strict=True)]
+    return "\n".join([title(profile), "", *lines, "", footnote(profile)])
 
 
 def rich_table(profile: Profile) -> Any:
@@ -79,11 +88,12 @@ def rich_table(profile: Profile) -> Any:
 
     table = Table(title=title(profile), caption=footnote(profile), box=box.SIMPLE_HEAD, title_justify="left",
                   caption_justify="left", title_style="bold", pad_edge=False)  # fmt: skip
-    styles = {0: "bold", 1: "cyan", 7: "green", 8: "dim"}
-    for i, heading in enumerate(HEADINGS):
-        table.add_column(heading, justify="right" if i in (0, 2, 5, 6) else "left", style=styles.get(i, ""),
-                         no_wrap=i != 4, overflow="ellipsis")  # fmt: skip
-    for row in cells(profile):
+    styles = {"time": "bold", "": "cyan", "of limit": "green", "where": "dim"}
+    columns = _columns(profile)
+    for heading, *_ in columns:
+        table.add_column(heading, justify="right" if heading in _RIGHT else "left", style=styles.get(heading, ""),
+                         no_wrap=heading != "computes", overflow="ellipsis")  # fmt: skip
+    for row in zip(*(column[1:] for column in columns), strict=True):
         table.add_row(*(Text(cell) for cell in row))
     return table
 
