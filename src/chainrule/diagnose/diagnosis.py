@@ -33,6 +33,7 @@ from chainrule.diagnose.probes import (
 from chainrule.diagnose.report import Report, Subject
 from chainrule.diagnose.structure import Network, read_network
 from chainrule.diagnose.verdicts import judge
+from chainrule.explain.nonfinite import find_nonfinite
 from chainrule.optim import Optimizer, adam, apply_updates
 from chainrule.train.step import takes_key
 from chainrule.transforms.arguments import Call, require_scalar, trace_call
@@ -63,9 +64,7 @@ def diagnose(
     batch without rows, and what ``grad`` raises for a loss that is no scalar.
     """
     arguments = _arguments(model, loss, batch)
-    call = trace_call(loss, arguments, {}, range(len(arguments)), "diagnose", differentiable=False)
-    require_scalar(call, loss)
-    network = _network(model, call)
+    network, call = read(model, loss, arguments)
     inputs, label_range = _checked_labels(network, call, batch)
     if optimizer is None and learning_rate is not None:
         optimizer = adam(learning_rate)
@@ -79,9 +78,9 @@ def diagnose(
         if optimizer is not None and found.finite:
             found, step = _step(network, found, inputs, gradients, subject, optimizer_state)
         noise = _noise(found, loss, arguments, rows)
-        findings = _findings(network, found, inputs, gradients, batch)
+        findings = deep_findings(network, found, inputs, gradients, batch)
     findings = dataclasses.replace(
-        findings, label_range=label_range, step_size=step, noise=noise, batch_size=batch_size or rows,
+        findings, label_range=label_range, step_size=step, noise=noise, batch_size=batch_size or rows, sampled=rows,
         nonfinite=None if found.finite else _where_nonfinite(subject),
     )  # fmt: skip
     return Report(findings, judge(findings), subject=subject)
@@ -111,8 +110,11 @@ def _arguments(model: Any, loss: Callable[..., Any], batch: Sequence[Any]) -> tu
     return (model, *batch)
 
 
-def _network(model: Any, call: Call) -> Network:
-    return read_network(flat(call.graph), trees.paths(model), call.inputs)
+def read(model: Any, loss: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Network, Call]:
+    """The layers found in the graph of ``loss(*arguments)``, the first of which is ``model``."""
+    call = trace_call(loss, arguments, {}, range(len(arguments)), "diagnose", differentiable=False)
+    require_scalar(call, loss)
+    return read_network(flat(call.graph), trees.paths(model), call.inputs), call
 
 
 def _target(network: Network, call: Call) -> int | None:
@@ -140,9 +142,10 @@ def _checked_labels(network: Network, call: Call, batch: Sequence[Any]) -> tuple
     return inputs, problem
 
 
-def _findings(
+def deep_findings(
     network: Network, found: Measurement, inputs: Sequence[Any], gradients: Sequence[Any], batch: Sequence[Any]
 ) -> Findings:
+    """All that one batch shows: layers with gains, histograms and reach, the batch, and the pair of output and loss."""
     rows = with_symmetry(network, layer_rows(network, found), inputs, gradients)
     levels = level_rows(network, rows)
     if found.finite:
@@ -246,19 +249,14 @@ def _pair_evidence(network: Network, pair: Pair, rows: Sequence[LayerRow], input
 
 def _where_nonfinite(subject: Subject) -> str | None:
     """The first value that is not finite, in words."""
-    network = subject.network
-    inputs = subject.call.inputs
-    for position, value in enumerate(inputs):
-        if np.asarray(value).dtype.kind == "f" and not np.isfinite(value).all():
-            name = network.graph.input_name(position) or f"input {position}"
-            return f"{name} holds values that are not finite"
-    values = all_values(network.graph, inputs)
-    for index, line in enumerate(network.graph.lines):
-        value = values[index]
-        if isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind == "f" and not np.isfinite(value).all():
-            place = np.argwhere(~np.isfinite(np.atleast_1d(value)))[0].tolist()
-            layer = network.owner[index]
-            name = next((one.name for one in network.layers if layer in one.blocks), "the inputs")
-            where = f", {line.source}" if line.source else ""
-            return f"{line.op.name} behind {name} gives {np.atleast_1d(value)[tuple(place)]} at {place}{where}"
-    return "the loss is finite, a gradient is not"
+    arguments = _arguments(subject.model, subject.loss, subject.batch)
+    given = [position for position, argument in enumerate(arguments) if argument is not None]
+
+    def loss(*known: Any) -> Any:
+        filled: list[Any] = [None] * len(arguments)
+        for position, argument in zip(given, known, strict=True):
+            filled[position] = argument
+        return subject.loss(*filled)
+
+    found = find_nonfinite(loss, *(arguments[position] for position in given))
+    return None if found is None else f"{found.cause}; {found.remedy}"

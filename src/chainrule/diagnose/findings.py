@@ -102,6 +102,7 @@ class Findings:
     step_size: StepSize | None = None
     noise: float = float("nan")
     batch_size: int | None = None
+    sampled: int = 0  # rows that the noise scale was estimated from
     nonfinite: str | None = None
 
 

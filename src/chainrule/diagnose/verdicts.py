@@ -164,6 +164,8 @@ def _trend(findings: Findings) -> Iterable[Verdict]:
     )
     names = (first.name, last.name)
     far = _FAR if len(levels) > 3 else _FAR_SHALLOW
+    if len(levels) <= 3 and _even_updates(findings, first.name, last.name):
+        return
     if (factor < _FALLS and ratio < 1 / far) or (factor < _SLOWLY and ratio < 1 / _VERY_FAR):
         cause, remedy = _why_it_falls(findings)
         yield Verdict(
@@ -177,6 +179,12 @@ def _trend(findings: Findings) -> Iterable[Verdict]:
             evidence, "start with smaller weights (nn.init.he_normal for relu, glorot_uniform for tanh), "
             "normalise, or clip the gradient (optim.clip_by_global_norm)", factor=factor,
         )  # fmt: skip
+
+
+def _even_updates(findings: Findings, first: str, last: str) -> bool:
+    """Whether a step is known to move two layers by similar shares of their weights."""
+    moved = {row.name: row.update for row in findings.rows}
+    return bool(0 < moved[first] < np.inf and 0 < moved[last] < _FAR * moved[first])
 
 
 def _gains(findings: Findings) -> str:
@@ -300,7 +308,7 @@ def _rate(findings: Findings) -> Iterable[Verdict]:
 
 
 def _batch(findings: Findings) -> Iterable[Verdict]:
-    noise, size, rows = findings.noise, findings.batch_size, findings.measurement.rows
+    noise, size, rows = findings.noise, findings.batch_size, findings.sampled
     # From few rows more than the batch itself the scale can't be told.
     if size is None or np.isnan(noise) or noise <= _NOISE * size or rows < 4 * size:
         return

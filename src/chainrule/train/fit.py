@@ -13,6 +13,7 @@ Does not do: several devices, data larger than memory, learning rates that react
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -30,6 +31,7 @@ from chainrule.optim import Optimizer, adam
 from chainrule.train.checkpoint import Checkpoint, CheckpointFolder, content_hash
 from chainrule.train.history import EpochRecord, History
 from chainrule.train.interrupt import InterruptFlag, TrainingInterrupted
+from chainrule.train.monitor import Monitor, make_monitor
 from chainrule.train.options import Array, Callback, EarlyStopping, EpochEnd, OnStep, StepEnd, training_rows, whole
 from chainrule.train.progress import Progress
 from chainrule.train.replay import Replay, explain
@@ -69,6 +71,12 @@ class FitResult:
     steps_per_second: float
     seed: int
     checkpoint: Path | None
+    monitor: Monitor | None = dataclasses.field(default=None, repr=False, compare=False)
+
+    @functools.cached_property
+    def diagnosis(self) -> Any:
+        """The report of ``fit(..., diagnose=n)``; None where none was asked for, or no step was measured."""
+        return None if self.monitor is None else self.monitor.report()
 
 
 @dataclasses.dataclass
@@ -129,6 +137,7 @@ def fit(
     checkpoint_every: int | None = None,
     resume: bool = False,
     progress: bool = True,
+    diagnose: int | None = None,
 ) -> FitResult:
     """Train ``model`` to make ``loss`` small on ``data``.
 
@@ -148,6 +157,8 @@ def fit(
     ``on_step``: called with a :class:`StepEnd` after each step.
     ``checkpoint``: the folder to save in after each epoch, and every ``checkpoint_every`` steps; with ``resume``
     training goes on from the newest checkpoint in it, or starts when there is none.
+    ``diagnose``: measure every so many steps why the model learns or does not; the result's ``diagnosis`` is then a
+    :class:`chainrule.diagnose.Report`.  Nothing of the training changes, and without it nothing is measured.
 
     Raises :class:`TrainingError` when the loss, a gradient or a weight is no longer finite (naming step and layer), or
     when the folder can't be written; :class:`CheckpointError` when the checkpoint is damaged, of another architecture
@@ -158,6 +169,8 @@ def fit(
     whole("batch_size", batch_size, 1)
     if checkpoint_every is not None:
         whole("checkpoint_every", checkpoint_every, 1)
+    if diagnose is not None:
+        whole("diagnose", diagnose, 1)
     _check_model(model)
     if isinstance(early_stopping, (int, np.integer)):
         early_stopping = EarlyStopping(early_stopping)
@@ -192,6 +205,7 @@ def fit(
         metrics=dict(metrics or {}), forward=forward or _call, layers=layers, seed=seed, batch_size=int(batch_size),
         epochs=int(epochs), watch=watch, folder=folder, every=checkpoint_every, recipe=recipe,
         callbacks=tuple(callbacks), on_step=on_step, last_saved=None if saved is None else saved.path,
+        monitor=None if diagnose is None else make_monitor(int(diagnose), loss, chosen, int(batch_size)),
     )  # fmt: skip
     # A diverging step is reported by check_finite, in words; NumPy's warnings would only come before it.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
@@ -221,6 +235,7 @@ class _Loop:
     callbacks: tuple[Callback, ...]
     on_step: OnStep | None
     last_saved: Path | None
+    monitor: Monitor | None = None
     last_saved_step: int = -1
     _last_loss: float = float("nan")
     steps_here: int = 0
@@ -265,6 +280,9 @@ class _Loop:
         at = order[state.batch * self.batch_size : (state.batch + 1) * self.batch_size]
         x, y = self.train[0][at], self.train[1][at]
         self.replay.keep(state.step, state.model, state.optimizer_state)
+        watched = self.monitor is not None and self.monitor.before(
+            state.step, state.model, state.optimizer_state, x, y, key
+        )
         state.model, state.optimizer_state, loss, norms, sums = step(state.model, state.optimizer_state, x, y, key)
         value, norms, sums = float(loss), np.array(norms, dtype=np.float64), np.asarray(sums)
         kept = "no checkpoint was asked for" if self.last_saved is None else f"the last good state is {self.last_saved}"
@@ -277,6 +295,8 @@ class _Loop:
         except TrainingError as error:
             self._explain(error, step)
             raise
+        if watched and self.monitor is not None:
+            self.monitor.after(state.model)
         state.step += 1
         state.batch += 1
         state.loss_sum += value * len(x)
@@ -378,6 +398,7 @@ class _Loop:
             steps_per_second=self.steps_here / self.seconds_here if self.seconds_here else 0.0,
             seed=self.seed,
             checkpoint=self.last_saved,
+            monitor=self.monitor,
         )
 
 
