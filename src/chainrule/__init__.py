@@ -19,6 +19,7 @@ from chainrule.api import (
     vmap,
 )
 from chainrule.base.trees import static
+from chainrule.diagnose import diagnose
 from chainrule.explain.nonfinite import NonFinite, find_nonfinite
 from chainrule.graph.graph import Graph
 from chainrule.transforms.checking import check_grads
@@ -33,6 +34,7 @@ __all__ = [
     "cond",
     "custom_vjp",
     "data",
+    "diagnose",
     "find_nonfinite",
     "fori_loop",
     "grad",
