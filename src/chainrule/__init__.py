@@ -21,7 +21,9 @@ from chainrule.api import (
 from chainrule.base.trees import static
 from chainrule.diagnose import diagnose
 from chainrule.explain.nonfinite import NonFinite, find_nonfinite
+from chainrule.explain.why import Why, why
 from chainrule.graph.graph import Graph
+from chainrule.inspection import explain_recompiles, profile, show
 from chainrule.transforms.checking import check_grads
 from chainrule.transforms.control import checkpoint, cond, custom_vjp, fori_loop, scan, while_loop
 
@@ -29,12 +31,14 @@ __version__ = "0.1.0"
 __all__ = [
     "Graph",
     "NonFinite",
+    "Why",
     "check_grads",
     "checkpoint",
     "cond",
     "custom_vjp",
     "data",
     "diagnose",
+    "explain_recompiles",
     "find_nonfinite",
     "fori_loop",
     "grad",
@@ -45,8 +49,10 @@ __all__ = [
     "jvp",
     "nn",
     "optim",
+    "profile",
     "random",
     "scan",
+    "show",
     "static",
     "stop_gradient",
     "trace",
@@ -55,4 +61,5 @@ __all__ = [
     "vjp",
     "vmap",
     "while_loop",
+    "why",
 ]

@@ -14,7 +14,10 @@ except ImportError:
     sys.exit('error: the command line needs more packages\n  what to do: pip install "chainrule[train]"')
 
 from chainrule import __version__
+from chainrule.cli.cache import cache
 from chainrule.cli.predict import predict
+from chainrule.cli.profile import profile
+from chainrule.cli.show import show
 from chainrule.cli.train import train
 
 app = typer.Typer(
@@ -26,6 +29,9 @@ app = typer.Typer(
 )
 app.command("train")(train)
 app.command("predict")(predict)
+app.command("show")(show)
+app.command("profile")(profile)
+app.command("cache")(cache)
 
 
 def _version(wanted: bool) -> None:

@@ -1,0 +1,190 @@
+"""Looking into compiled functions: ``show`` prints a stage of compilation, ``profile`` measures each kernel, and
+``explain_recompiles`` says why a jitted function was traced again.
+
+All three take the function as ``jit`` does, or one that is jitted already, with its donated and static arguments.
+Does not do: anything to the function; what is shown or measured is compiled anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Sequence
+from types import MethodType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from chainrule.base import trees
+from chainrule.base.errors import OptionError, TraceError, UnsupportedError, choose
+from chainrule.graph.graph import Graph
+from chainrule.graph.source import user_source
+from chainrule.jitted import Jitted
+from chainrule.ops.expr import Expr
+from chainrule.trace.tracer import array_leaf, embed, function_name
+from chainrule.transforms import retracing
+
+if TYPE_CHECKING:
+    from chainrule.run.profile import Profile
+
+Function = Callable[..., Any]
+STAGES = ("graph", "simplified", "fused", "loops", "llvm", "asm")
+_LEXERS = {"llvm": "llvm", "asm": "gas"}
+
+
+class Shown(str):
+    """Text that was printed; at a prompt or in a notebook it says only how long it is, not all of it again."""
+
+    def __repr__(self) -> str:
+        lines = self.count("\n") + 1
+        return f"<{lines} line{'s' if lines != 1 else ''} of text; str() of it is the text>"
+
+
+def show(
+    f: Function,
+    *args: Any,
+    stage: str = "graph",
+    target: str = "host",
+    optimised: bool = False,
+    full: bool = False,
+    kernel: str | int | None = None,
+) -> Shown:
+    """Print how ``f`` is compiled for arguments of these shapes and dtypes, and return the text.
+
+    ``stage``: ``"graph"``, as traced; ``"simplified"``; ``"fused"``, which lines become one kernel; ``"loops"``, the
+    kernels; ``"llvm"``, the LLVM text we write (``optimised=True``: after LLVM's passes); ``"asm"``, assembly.
+    ``target``: the machine it is compiled for: ``"host"``, ``"avx512"``, ``"avx2"``, ``"generic"`` or ``"neon"``.
+    ``full``: also what is the same for every program.  ``kernel``: only this one, by its number.
+    Arguments may be trees of arrays; ``f`` is not run.  All but the graph needs the extra ``chainrule[compile]``.
+    Raises OptionError for an unknown stage, target or kernel.
+    """
+    return show_lowered(lowered(f, args), stage, target=target, optimised=optimised, full=full, kernel=kernel)
+
+
+def profile(f: Function, *args: Any, repeats: int | None = None) -> Profile:
+    """Compile ``f``, run it ``repeats`` times on ``args``, and measure each of its kernels.
+
+    The Profile prints as a table, the dearest kernel first: time, operations, bytes, the share of what this machine
+    could do (as measured in the same run), and the lines of ``f`` it computes.  ``to_dict()`` is the same for JSON.
+    Arguments may be trees of arrays; donated ones are copied, so yours stay as they are.  Without ``repeats`` it takes
+    about half a second.  Needs the extra ``chainrule[compile]``.
+    Raises OptionError for repeats below 1, TraceError inside a function that is being traced.
+    """
+    return profile_lowered(lowered(f, args), repeats)
+
+
+def explain_recompiles(f: Function) -> Shown:
+    """Print why the jitted function ``f`` was traced, each time it was, and return the text.
+
+    The reason is what differs from the most similar call before: the shape or dtype of an argument, the structure of
+    the arguments, or a static argument.  To be told while it happens: ``jit(f, explain_recompiles=True)``, or
+    ``CHAINRULE_EXPLAIN_RECOMPILES=1`` in the environment.
+    Raises OptionError for a function that is not jitted.
+    """
+    jitted = f.__func__ if isinstance(f, MethodType) else f
+    if not isinstance(jitted, Jitted):
+        raise OptionError(
+            "explain_recompiles needs a jitted function", expected="what cr.jit returned", got=function_name(f),
+            where=user_source(), fix=f"fast = cr.jit({function_name(f)}), call it, then cr.explain_recompiles(fast)",
+        )  # fmt: skip
+    text = retracing.history(jitted.f, jitted.cache)
+    print(text)
+    return Shown(text)
+
+
+class Lowered(NamedTuple):
+    """What ``jit`` would compile: the graph and its inputs: the arrays given, then what the function closes over.
+
+    ``donated``: the positions of inputs whose memory results may take.
+    """
+
+    name: str
+    graph: Graph
+    arrays: list[Any]
+    captured: list[Any]
+    donated: Sequence[int]
+
+
+def lowered(f: Function, args: tuple[Any, ...]) -> Lowered:
+    """``f``, jitted or not, traced for these arguments."""
+    name = function_name(f)
+    if isinstance(f, MethodType) and isinstance(f.__func__, Jitted):
+        args = (f.__self__, *args)
+        f = f.__func__
+    jitted = f if isinstance(f, Jitted) else Jitted(f)
+    fixed = jitted._static_positions(len(args))
+    flat, shape = trees.flatten((tuple(a for i, a in enumerate(args) if i not in fixed), {}))
+    leaves = [array_leaf(leaf, f"an argument of {name}", "name it in jit's static_argnums") for leaf in flat]
+    traced = jitted._trace(args, fixed, {}, leaves, shape)
+    return Lowered(name, traced.graph, leaves, traced.captured, _donated(jitted, args, fixed))
+
+
+def show_lowered(
+    call: Lowered, stage: str, *, target: str = "host", optimised: bool = False, full: bool = False,
+    kernel: str | int | None = None,
+) -> Shown:  # fmt: skip
+    """:func:`show` for what is traced already."""
+    if stage not in STAGES:
+        raise choose("stage", stage, STAGES, where=user_source())
+    graph = call.graph
+    if not any(isinstance(x, Expr) for x in call.captured):
+        graph = embed(graph, call.captured)
+    if stage == "graph":
+        text = str(graph)
+    else:
+        try:
+            from chainrule.compile.stages import stage_text
+            from chainrule.compile.target import named
+        except ImportError as error:
+            raise needs_llvmlite(error) from None
+        text = stage_text(graph, stage, named(target), donated=call.donated, optimised=optimised, full=full,
+                          kernel=kernel)  # fmt: skip
+    _print(text, stage)
+    return Shown(text)
+
+
+def profile_lowered(call: Lowered, repeats: int | None = None) -> Profile:
+    """:func:`profile` for what is traced already."""
+    arrays = [*call.arrays, *call.captured]
+    if any(isinstance(x, Expr) for x in arrays):
+        raise TraceError(
+            f"profile of {call.name} inside a function that is being traced", expected="arrays",
+            got="Symbols, which have no values to run on", where=user_source(),
+            fix="call cr.profile outside of grad, jit and vmap",
+        )  # fmt: skip
+    try:
+        from chainrule.run.profile import profile_graph
+    except ImportError as error:
+        raise needs_llvmlite(error) from None
+    return profile_graph(call.graph, arrays, name=call.name, donated=call.donated, repeats=repeats)
+
+
+def _donated(jitted: Jitted, args: Sequence[Any], fixed: set[int]) -> list[int]:
+    """The positions, among the arrays of a call, of those in donated arguments."""
+    given = {i % len(args) for i in jitted.donate_argnums}
+    donated: list[int] = []
+    first = 0
+    for i, arg in enumerate(args):
+        count = 0 if i in fixed else len(trees.leaves(arg))
+        donated += range(first, first + count) if i in given else ()
+        first += count
+    return donated
+
+
+def needs_llvmlite(error: ImportError) -> UnsupportedError:
+    """The error for what compiles, where llvmlite is not installed."""
+    return UnsupportedError(
+        "compiling needs llvmlite", expected="llvmlite, which the extra chainrule[compile] installs", got=str(error),
+        fix="pip install 'chainrule[compile]'",
+    )  # fmt: skip
+
+
+def _print(text: str, stage: str) -> None:
+    """Print, with colours where the output is a terminal and rich is installed."""
+    if sys.stdout.isatty():
+        with contextlib.suppress(ImportError):
+            from rich.console import Console
+            from rich.syntax import Syntax
+
+            coloured = Syntax("", _LEXERS.get(stage, "python"), theme="ansi_dark").highlight(text)
+            Console().print(coloured, soft_wrap=True, end="")
+            return
+    print(text)
