@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from threading import Lock, RLock
 from types import MethodType
 from typing import Any
+
+import numpy as np
 
 from chainrule.base import trees
 from chainrule.base.errors import OptionError, TraceError, UnsupportedError, choose
@@ -22,9 +25,28 @@ from chainrule.trace.tracer import Traced, array_leaf, function_name, handed_ove
 from chainrule.transforms.arguments import argument_name, argument_positions, joined_name, wrap
 
 Function = Callable[..., Any]
+Program = Callable[[Sequence[Any]], list[Any]]
 BACKENDS = ("numpy", "native")
 
 _GUARD = Lock()
+_ARRAYS = {np.ndarray}
+_SHAPE_AND_DTYPE = attrgetter("shape", "dtype")
+
+
+class _Ready:
+    """What a call needs once its kind is known: the program, and how its results become a tree."""
+
+    __slots__ = ("captured", "program", "scalars", "structure")
+
+    def __init__(self, program: Program, traced: Traced) -> None:
+        self.program, self.structure, self.captured = program, traced.structure, list(traced.captured)
+        self.scalars = [i for i, spec in enumerate(traced.graph.output_specs) if not spec.shape]
+
+    def __call__(self, arrays: list[Any]) -> Any:
+        results = self.program(arrays + self.captured if self.captured else arrays)
+        for i in self.scalars:
+            results[i] = results[i][()]
+        return trees.unflatten(self.structure, results)
 
 
 class Jitted:
@@ -45,7 +67,8 @@ class Jitted:
         self.donate_argnums = argument_positions(donate_argnums, "jit: donate_argnums")
         self.static_argnums = argument_positions(static_argnums, "jit: static_argnums")
         self.cache: dict[Any, Traced] = {}
-        self.programs: dict[Graph, Callable[[Sequence[Any]], list[Any]]] = {}
+        self.programs: dict[tuple[Graph, tuple[int, ...]], Program] = {}
+        self.ready: dict[Any, _Ready] = {}
         self._locks: dict[Any, Any] = {}
         wrap(self, f)
 
@@ -57,6 +80,19 @@ class Jitted:
         return self  # as functions are copied
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.ready and not self.static_argnums:
+            if not kwargs and set(map(type, args)) == _ARRAYS:
+                flat, shape = list(args), None  # arrays alone: no tree to be taken apart
+            else:
+                flat, shape = trees.flatten_known((args, kwargs))
+            if shape is None or set(map(type, flat)) == _ARRAYS:
+                ready = self.ready.get((shape, tuple(map(_SHAPE_AND_DTYPE, flat))))
+                if ready is not None:
+                    return ready(flat)
+        return self._first_call(args, kwargs)
+
+    def _first_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A call of a kind that was not seen before, or is not of arrays alone: looked at in all detail."""
         fixed = self._static_positions(len(args))
         static = tuple((i, args[i]) for i in sorted(fixed))
         dynamic = tuple(a for i, a in enumerate(args) if i not in fixed)
@@ -74,17 +110,30 @@ class Jitted:
                 # What closes over an enclosing trace's Symbols is only good inside that trace.
                 if not any(isinstance(v, Expr) for v in traced.captured):
                     self.cache[key] = traced
-        results = self._run(traced.graph, [*leaves, *traced.captured])
-        return trees.unflatten(traced.structure, handed_over(results, leaves))
-
-    def _run(self, graph: Graph, inputs: list[Any]) -> list[Any]:
-        """Inline the graph where Symbols are among the inputs; otherwise run its program."""
+        inputs = [*leaves, *traced.captured]
         if self.backend == "numpy" or any(isinstance(x, Expr) for x in inputs):
-            return run(graph, inputs)
-        program = self.programs.get(graph)
-        if program is None:
-            program = self.programs[graph] = native_program(graph)
-        return program(inputs)
+            results = run(traced.graph, inputs)  # inlines the graph where Symbols are among the inputs
+            return trees.unflatten(traced.structure, handed_over(results, leaves))
+        ready = _Ready(self._program(traced.graph, args, fixed), traced)
+        if not fixed and all(a is b for a, b in zip(flat, leaves, strict=True)):
+            plain = not kwargs and set(map(type, args)) == _ARRAYS
+            structure = None if plain else trees.flatten_known((args, kwargs))[1]
+            self.ready[structure, tuple(map(_SHAPE_AND_DTYPE, leaves))] = ready
+        return ready(leaves)
+
+    def _program(self, graph: Graph, args: Sequence[Any], fixed: set[int]) -> Program:
+        """The native program of a graph, in which the leaves of donated arguments may lend their memory."""
+        given = {i % len(args) for i in self.donate_argnums}
+        donated: list[int] = []
+        first = 0
+        for i, arg in enumerate(args):
+            count = 0 if i in fixed else len(trees.leaves(arg))
+            donated += range(first, first + count) if i in given else ()
+            first += count
+        key = (graph, tuple(donated))
+        if key not in self.programs:
+            self.programs[key] = native_program(graph, donated)
+        return self.programs[key]
 
     def _static_positions(self, count: int) -> set[int]:
         """The static positions among ``count`` arguments, and the donated ones looked at."""
@@ -155,15 +204,15 @@ def chosen_backend(backend: str | None) -> str:
     return named
 
 
-def native_program(graph: Graph) -> Callable[[Sequence[Any]], list[Any]]:
-    """The compiled program of a graph.  Raises UnsupportedError where llvmlite is not installed."""
+def native_program(graph: Graph, donated: Sequence[int] = ()) -> Program:
+    """The compiled program of a graph.  Raises UnsupportedError where llvmlite is not installed, or is broken."""
     try:
         from chainrule.run.program import compile_graph
-    except ImportError as error:
+    except (ImportError, OSError) as error:  # OSError: llvmlite is there, but its library does not load
         raise UnsupportedError(
             "native code needs llvmlite",
             expected="llvmlite, which the extra chainrule[compile] installs",
             got=str(error),
             fix="pip install 'chainrule[compile]', or jit(f, backend='numpy')",
         ) from None
-    return compile_graph(graph)
+    return compile_graph(graph, donated)

@@ -68,6 +68,11 @@ def flatten(tree: Tree) -> tuple[list[Leaf], Structure]:
             register_dataclass(type(leaf))
 
 
+def flatten_known(tree: Tree) -> tuple[list[Leaf], Structure]:
+    """:func:`flatten` where all dataclasses are registered already; those that are not come out as leaves."""
+    return optree.tree_flatten(tree, namespace=_NAMESPACE)
+
+
 def unflatten(structure: Structure, leaves: Sequence[Leaf]) -> Tree:
     """The tree of ``structure`` with ``leaves`` from left to right."""
     return optree.tree_unflatten(structure, leaves)

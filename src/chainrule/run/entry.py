@@ -1,9 +1,9 @@
 """How Python enters native code, and how native code comes back: LLVM text that every program carries.
 
-``cr.take`` reads from the array objects where their numbers lie.  ``cr.enter`` gives up Python's lock and ``cr.leave``
-takes it again, so other Python threads run meanwhile.  ``cr.poll``, called between the steps of loops, lets Python look
-for signals every few hundredths of a second; ``cr.back`` runs a line with NumPy.  Both return non-zero to leave the
-program; the exception, if any, is then set.
+``cr.call`` reads from the array objects where their numbers lie, and runs the program.  ``cr.enter`` gives up Python's
+lock and ``cr.leave`` takes it again, so other Python threads run meanwhile.  ``cr.poll``, called between the steps of
+loops, lets Python look for signals every few hundredths of a second; ``cr.back`` runs a line with NumPy.  Both return
+non-zero to leave the program; the exception, if any, is then set.
 
 The context: ptr pool, ptr callback, ptr thread state, i64 clock at which to look again.
 Does not do: interpreters other than CPython (there ctypes itself gives up the lock, and loops do not look for signals).
@@ -46,16 +46,62 @@ class Context(ctypes.Structure):
     )
 
 
-TAKE = (ctypes.PYFUNCTYPE if CPYTHON else ctypes.CFUNCTYPE)(
-    ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64,
-    ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64,
-)  # fmt: skip
+class Frame(ctypes.Structure):
+    """What ``cr.call`` needs to know of a program's arrays.
 
-# Asking each array in Python takes fifty times as long.  ``given`` inputs come first among the ``count`` objects.
-# Returns the flags that all inputs have, and OVERLAP where a donated input has bytes in common with another input.
-_TAKE_TEXT = """define i64 @cr.take(ptr %objects, ptr %buffers, i64 %count, i64 %offset, i64 %given, ptr %sizes, \
-ptr %donated, i64 %gifts) {
+    ``count`` arrays, of which the first ``given`` are arguments of ``sizes`` bytes, ``gifts`` of them ``donated``;
+    ``offset`` is where in an array object the address of its numbers stands; ``needed`` the flags all arguments need.
+    """
+
+    _fields_ = (
+        ("count", ctypes.c_int64),
+        ("given", ctypes.c_int64),
+        ("sizes", ctypes.c_void_p),
+        ("donated", ctypes.c_void_p),
+        ("gifts", ctypes.c_int64),
+        ("offset", ctypes.c_int64),
+        ("needed", ctypes.c_int64),
+    )
+
+
+CALL = (ctypes.PYFUNCTYPE if CPYTHON else ctypes.CFUNCTYPE)(
+    ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p
+)
+UNFIT = 1 << 40  # what CALL returns, with the flags, where the arguments do not have those that are needed
+
+# Asking each array in Python takes fifty times as long.  cr.take returns the flags that all arguments have, and OVERLAP
+# where a donated one has bytes in common with another.
+_TAKE_TEXT = """define i64 @cr.call(ptr %objects, ptr %buffers, ptr %context, ptr %frame) {
+  %flags = call i64 @cr.take(ptr %objects, ptr %buffers, ptr %frame)
+  %needed.at = getelementptr inbounds i64, ptr %frame, i64 6
+  %needed = load i64, ptr %needed.at
+  %has = and i64 %flags, %needed
+  %all = icmp eq i64 %has, %needed
+  %apart = icmp ult i64 %flags, 4294967296
+  %fit = and i1 %all, %apart
+  br i1 %fit, label %go, label %unfit
+go:
+  %status = call i32 @program(ptr %buffers, ptr %context)
+  %wide = zext i32 %status to i64
+  ret i64 %wide
+unfit:
+  %marked = or i64 %flags, 1099511627776
+  ret i64 %marked
+}
+
+define internal i64 @cr.take(ptr %objects, ptr %buffers, ptr %frame) {
 entry:
+  %count = load i64, ptr %frame
+  %given.at = getelementptr inbounds i64, ptr %frame, i64 1
+  %given = load i64, ptr %given.at
+  %sizes.at = getelementptr inbounds i64, ptr %frame, i64 2
+  %sizes = load ptr, ptr %sizes.at
+  %donated.at = getelementptr inbounds i64, ptr %frame, i64 3
+  %donated = load ptr, ptr %donated.at
+  %gifts.at = getelementptr inbounds i64, ptr %frame, i64 4
+  %gifts = load i64, ptr %gifts.at
+  %offset.at = getelementptr inbounds i64, ptr %frame, i64 5
+  %offset = load i64, ptr %offset.at
   %some = icmp sgt i64 %count, 0
   br i1 %some, label %loop, label %out
 loop:
@@ -131,7 +177,7 @@ def data_address(array: Any) -> int:
 def _data_offset() -> int | None:
     """Where an array object keeps the address of its numbers: behind the object's head, in CPython.
 
-    None where looking there, or for the flags, does not give what the array says.
+    None where looking there, or for the flags, or for the items of a tuple, does not give what Python says.
     """
     if not CPYTHON or ctypes.sizeof(ctypes.c_void_p) != 8:
         return None
@@ -143,14 +189,17 @@ def _data_offset() -> int | None:
         flags = ctypes.c_int32.from_address(id(array) + offset + 48).value
         if data != data_address(array) or flags != array.flags.num:
             return None
-    return offset
+    listed = tuple(tries)
+    items = (ctypes.c_void_p * len(listed)).from_address(id(listed) + ITEMS)
+    return offset if list(items) == [id(array) for array in tries] else None
 
 
+ITEMS = tuple.__basicsize__  # where in a tuple its items stand
 OFFSET = _data_offset()
 
 
 def array_flags(arrays: Sequence[Any], donated: Sequence[int]) -> int:
-    """What ``cr.take`` returns, asked of each array in Python."""
+    """What ``cr.take`` finds, asked of each array in Python."""
     flags = (1 << 32) - 1
     for array in arrays:
         flags &= array.flags.num

@@ -24,13 +24,16 @@ from chainrule.graph.evaluate import nbytes
 from chainrule.graph.graph import Graph
 from chainrule.run.backs import Backs
 from chainrule.run.entry import (
+    CALL,
     ENTRY,
+    ITEMS,
     OFFSET,
     OVERLAP,
     PLAIN,
-    TAKE,
+    UNFIT,
     WRITEABLE,
     Context,
+    Frame,
     array_flags,
     data_address,
     make_symbols_known,
@@ -114,83 +117,86 @@ class Program:
     def __init__(self, plan: Plan, library: Library) -> None:
         self.plan = plan
         self.code = library
+        self.call = CALL(library.address("cr.call"))
         self.entry = ENTRY(library.address("program"))
-        self.take = TAKE(library.address("cr.take"))
         self.memories: list[_Memory] = []
         graph, self.shared = plan.graph, plan.main.shared
         placed = [p for p in plan.places.values() if p.kind == "output"]
-        self.order = [p.detail for p in placed]  # the results in the order of their slots
+        order = [p.detail for p in placed]  # the results in the order of their slots
+        self.order = None if order == list(range(len(graph.outputs))) else order
         # Each result: the argument whose memory it has, or None, and the shape and dtype of a new array.
         self.recipe = [(self.shared.get(i), spec.shape, spec.dtype) for i, spec in enumerate(graph.output_specs)]
         self.gifts = sorted(set(self.shared.values()))
         self.count = graph.inputs + len(placed)
-        self.object_array: Any = ctypes.py_object * self.count
         self.sizes = (ctypes.c_int64 * max(graph.inputs, 1))(*(nbytes(s) for s in graph.input_specs))
-        self.gift_array = (ctypes.c_int64 * max(len(self.gifts), 1))(*self.gifts)
-        self.in_order = self.order == list(range(len(self.recipe)))
+        self.lent = (ctypes.c_int64 * max(len(self.gifts), 1))(*self.gifts)
+        self.frames = [self._frame(PLAIN | WRITEABLE), self._frame(PLAIN)]
+        self.frame_addresses = [ctypes.addressof(f) for f in self.frames]
+
+    def _frame(self, needed: int) -> Frame:
+        lists = (ctypes.addressof(self.sizes), ctypes.addressof(self.lent))
+        return Frame(self.count, self.plan.graph.inputs, *lists, len(self.gifts), OFFSET or 0, needed)
 
     def __call__(self, arrays: Sequence[Any]) -> list[Any]:
-        held = list(arrays)
-        if set(map(type, held)) != _ARRAYS:
-            held = [a if type(a) is np.ndarray else np.asarray(a) for a in held]
+        if set(map(type, arrays)) != _ARRAYS:
+            arrays = [a if type(a) is np.ndarray else np.asarray(a) for a in arrays]
         try:
             memory = self.memories.pop()
         except IndexError:  # the first call, or all are in use by other threads
             memory = _Memory(self.plan)
         try:
-            held, made = self._place(held, memory)
-            self._enter(memory)
+            if self.plan.callbacks:
+                return self._with_backs(arrays, memory)
+            return self._run(arrays, memory)
         finally:
             self.memories.append(memory)
-        if self.gifts:
-            _mark_given([held[i] for i in self.gifts])
+
+    def _with_backs(self, arrays: Sequence[Any], memory: _Memory) -> list[Any]:
+        backs = Backs(self.plan)
+        memory.context.callback = ctypes.cast(backs.function, ctypes.c_void_p)
+        made = self._run(arrays, memory)
+        if backs.error is not None:
+            raise backs.error
         return made
 
-    def _enter(self, memory: _Memory) -> None:
+    def _run(self, arrays: Sequence[Any], memory: _Memory, looked_at: bool = False) -> list[Any]:
+        """Run the program; ``looked_at``: that arguments are read-only was seen, and is all right."""
+        try:
+            made = [np.empty(shape, dtype) if i is None else arrays[i].view() for i, shape, dtype in self.recipe]
+        except (MemoryError, ValueError) as error:
+            raise _no_room(self.plan, sum(nbytes(s) for s in self.plan.graph.output_specs)) from error
         context = memory.context
         context.pool = shared().enter() if self.plan.parallel else None
         context.due = 0
-        if not self.plan.callbacks:
-            self.entry(memory.address, memory.context_address)
-            return
-        backs = Backs(self.plan)
-        context.callback = ctypes.cast(backs.function, ctypes.c_void_p)
-        self.entry(memory.address, memory.context_address)
-        if backs.error is not None:
-            raise backs.error
-
-    def _place(self, held: list[Any], memory: _Memory) -> tuple[list[Any], list[Any]]:
-        """The arguments as native code can use them and the results' arrays; their addresses go into the table."""
-        try:
-            made = [np.empty(shape, dtype) if i is None else held[i].view() for i, shape, dtype in self.recipe]
-        except (MemoryError, ValueError) as error:
-            raise _no_room(self.plan, sum(nbytes(s) for s in self.plan.graph.output_specs)) from error
-        flags = self._addresses([*held, *(made if self.in_order else [made[p] for p in self.order])], memory)
-        if flags & WRITEABLE == 0:
-            _refuse_given(self.plan.graph, held)
-        lent = [held[i] for i in self.gifts]
-        if flags & PLAIN == PLAIN and not flags & OVERLAP and (
-            flags & WRITEABLE or all(a.flags.writeable for a in lent)
-        ):
-            return held, made
-        usable = [np.require(a, requirements=("C", "A")) for a in held]
-        for i in self.gifts:  # read-only, or with bytes in common with others: the result gets a copy
-            if usable[i] is held[i] and (flags & OVERLAP or not held[i].flags.writeable):
-                usable[i] = held[i].copy()
-        return self._place(usable, memory)
-
-    def _addresses(self, listed: list[Any], memory: _Memory) -> int:
-        """Put the arrays' addresses into the table; the flags that all arguments have, and whether donated overlap."""
-        given = len(listed) - len(self.order)
+        listed = (*arrays, *(made if self.order is None else [made[p] for p in self.order]))
         if OFFSET is None:
-            memory.table[: self.count] = [data_address(a) for a in listed]
-            return array_flags(listed[:given], self.gifts)
-        objects = self.object_array(*listed)
-        flags: int = self.take(
-            ctypes.addressof(objects), memory.address, self.count, OFFSET,
-            given, ctypes.addressof(self.sizes), ctypes.addressof(self.gift_array), len(self.gifts),
-        )  # fmt: skip
-        return flags
+            flags = self._slow_call(listed, memory)
+        else:
+            flags = self.call(
+                id(listed) + ITEMS, memory.address, memory.context_address, self.frame_addresses[looked_at]
+            )
+        if flags & UNFIT:
+            return self._run(self._fitting(arrays, flags), memory, looked_at=True)
+        if self.gifts:
+            _mark_given([arrays[i] for i in self.gifts])
+        return made
+
+    def _slow_call(self, listed: Sequence[Any], memory: _Memory) -> int:
+        """``cr.call`` for a Python whose objects can't be looked into."""
+        memory.table[: self.count] = [data_address(a) for a in listed]
+        flags = array_flags(listed[: self.plan.graph.inputs], self.gifts)
+        if flags & OVERLAP or flags & PLAIN != PLAIN:
+            return flags | UNFIT
+        return int(self.entry(memory.address, memory.context_address))
+
+    def _fitting(self, arrays: Sequence[Any], flags: int) -> list[Any]:
+        """Arguments that native code can use as they are; copies of donated ones that can't be lent."""
+        _refuse_given(self.plan.graph, arrays)
+        usable = [np.require(a, requirements=("C", "A")) for a in arrays]
+        for i in self.gifts:
+            if usable[i] is arrays[i] and (flags & OVERLAP or not arrays[i].flags.writeable):
+                usable[i] = arrays[i].copy()
+        return usable
 
 
 def compile_graph(graph: Graph, donated: Sequence[int] = ()) -> Program:
@@ -199,9 +205,14 @@ def compile_graph(graph: Graph, donated: Sequence[int] = ()) -> Program:
     ``donated``: the positions of inputs whose memory results may take.
     """
     plan = make_plan(graph, donated=donated)
+    return Program(plan, library(program_text(plan)))
+
+
+def program_text(plan: Plan) -> str:
+    """The plan's LLVM text with all that it calls."""
     target = host()
     text = runtime_text(target, backs=bool(plan.callbacks), polls=plan.loops)
     if plan.parallel:
         text += parallel_text(target)
     make_symbols_known()
-    return Program(plan, library(f"{text}\n{plan.text}"))
+    return f"{text}\n{plan.text}"

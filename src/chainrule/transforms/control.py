@@ -181,8 +181,9 @@ def fori_loop(lower: Any, upper: Any, body_fun: Function, init_val: Any) -> Any:
             raise DtypeError(f"fori_loop: {name} is not an integer", expected="an integer of shape ()", got=spec,
                              where=user_source(), fix="use whole numbers as bounds")  # fmt: skip
     if not isinstance(lower, Symbol) and not isinstance(upper, Symbol):
-        numbers = np.arange(int(lower), max(int(lower), int(upper)))
-        return scan(lambda x, i: (body_fun(i, x), None), init_val, numbers)[0]
+        first, turns = np.int64(lower), max(0, int(upper) - int(lower))
+        # The counter is a carry: walking over its values would take an array of them.
+        return scan(lambda x, _: ((body_fun(x[1], x[0]), x[1] + 1), None), (init_val, first), length=turns)[0][0]
     start: Any = pointwise.cast(lower, dtype=INT) if isinstance(lower, Symbol) else np.int64(lower)
     return while_loop(
         lambda state: state[0] < upper, lambda state: (state[0] + 1, body_fun(state[0], state[1])), (start, init_val)
