@@ -138,6 +138,7 @@ CASES: dict[str, list[Case]] = {
         Case("f64[3]", lambda x: op("pow", x, 1.0), ["return %0"]),
         Case("f64[3]", lambda x: op("pow", x, 0.0), ["%2: f64[3] = broadcast_to 1.0 shape=(3,)", "return %2"]),
         Case("f64[3]", lambda x: op("pow", x, -1.0), ["%2: f64[3] = div 1.0 %0", "return %2"]),
+        Case("f64[3]", lambda x: op("pow", x, 0.5), ["%1: f64[3] = sqrt %0", "return %1"]),
         Case("f64[3]", lambda x: op("pow", x, 5.0), ["%2: f64[3] = pow %0 5.0", "return %2"]),
         Case("i64[3]", lambda x: op("pow", x, 5), [
             "%1: i64[3] = mul %0 %0", "%2: i64[3] = mul %1 %1", "%3: i64[3] = mul %2 %0", "return %3"]),
@@ -259,6 +260,8 @@ CASES: dict[str, list[Case]] = {
             "%4: bool[3,1] = less %1 0", "%6: i64[3,1] = add %1 5", "%7: i64[3,1] = where %4 %6 %1",
             "%8: i32[1,5] = constant [0, 1, 2, 3, 4]", "%9: i32[3,1] = cast %7 dtype=i32",
             "%10: bool[3,5] = equal %9 %8", "%11: f64[3,5] = where %10 %0 0.0", "return %11"], "zeros")],
+    "wide_indices": [Case("f64[3] i8[2]", lambda x, i: op("gather", x, op("abs", op("sign", i))), [
+        "%4: i64[2] = cast %3 dtype=i64", "%5: f64[2] = gather %0 %4", "return %5"])],
     "outer_product": [Case("f64[3,1] f64[1,2]", lambda x, y: op("matmul", x, y), [
         "%2: f64[3,2] = mul %0 %1", "return %2"], "zeros")],
     "whole_number_product": [

@@ -178,15 +178,6 @@ def _extreme(intrinsic: str, signed: str, unsigned: str) -> Emitter:
     return emit
 
 
-def _power(code: Code, dtype: DType, args: tuple[str, ...]) -> str:
-    t = llvm_type(dtype)
-    if args[1] != literal(0.5, dtype):  # whole exponents are products by now: see ``rewrites``
-        return code.call("pow", dtype, *args)
-    root = _intrinsic("fabs")(code, dtype, (_intrinsic("sqrt")(code, dtype, args[:1]),))  # (-0)^½ is +0
-    lowest = code.new(f"fcmp oeq {t} {args[0]}, 0xFFF0000000000000")
-    return code.new(f"select i1 {lowest}, {t} 0x7FF0000000000000, {t} {root}")
-
-
 def _divisor(code: Code, dtype: DType, args: tuple[str, ...]) -> tuple[str, str, str]:
     """A divisor that never traps, and whether the real one is 0, or -1."""
     t = llvm_type(dtype)
@@ -269,7 +260,7 @@ _ANY = _NUMBER | {"bool"}
 EMITTERS: dict[str, tuple[Emitter, frozenset[str]]] = {
     "add": (_arith("fadd", "add"), _ANY), "sub": (_arith("fsub", "sub"), _NUMBER),
     "mul": (_arith("fmul", "mul"), _ANY), "div": (_arith("fdiv", "sdiv"), _FLOAT),
-    "neg": (_negate, _NUMBER), "pow": (_power, _FLOAT), "abs": (_absolute, _NUMBER), "sign": (_sign, _NUMBER),
+    "neg": (_negate, _NUMBER), "abs": (_absolute, _NUMBER), "sign": (_sign, _NUMBER),
     "chain_mul": (_chain_mul, _FLOAT), "sqrt": (_intrinsic("sqrt"), _FLOAT),
     "floor": (_intrinsic("floor"), _FLOAT), "ceil": (_intrinsic("ceil"), _FLOAT),
     "rint": (_intrinsic("rint"), _FLOAT), "trunc": (_intrinsic("trunc"), _FLOAT),

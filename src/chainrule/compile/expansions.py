@@ -65,6 +65,15 @@ def first_extreme(r: Rewriter, line: Line) -> int | None:
 # ------------------------------------------------------------------------------------------- one place in every row
 
 
+def wide_indices(r: Rewriter, line: Line) -> int | None:
+    """Indices of 32 bits or fewer → cast to int64, which the kernels read.  Exact."""
+    first = 1 if line.op.name == "gather" else 2
+    if all(r.dtype(a).itemsize == 8 for a in line.args[first:]):
+        return None
+    args = (*line.args[:first], *(r.cast(a, INT) for a in line.args[first:]))
+    return r.write(line.op, args, line.attrs, line.spec)
+
+
 def gather_from_rows(r: Rewriter, line: Line) -> int | None:
     """x[arange(n), j] of computed numbers → Σ where(j = column, x, 0) along rows, which fuses with them.
 
@@ -171,7 +180,8 @@ def sign_bit(r: Rewriter, line: Line) -> int | None:
 EXPANSIONS = {
     "sum": (widen_first,), "cumsum": (widen_first,), "max": (extreme_of_bools,), "min": (extreme_of_bools,),
     "norm": (length,), "argmax": (first_extreme,), "argmin": (first_extreme,),
-    "gather": (gather_from_rows,), "scatter_add": (scatter_to_rows,),
+    "gather": (wide_indices, gather_from_rows), "scatter_add": (wide_indices, scatter_to_rows),
+    "scatter": (wide_indices,),
     "matmul": (outer_product, whole_number_product),
     "xlogy": (times_logarithm,), "xlog1py": (times_logarithm,), "logit": (log_odds,), "signbit": (sign_bit,),
 }  # fmt: skip

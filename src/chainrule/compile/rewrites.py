@@ -165,9 +165,10 @@ def size_of_negative(r: Rewriter, line: Line) -> int | None:
 
 
 def small_power(r: Rewriter, line: Line) -> int | None:
-    """x⁰ → 1, x¹ → x, x² → x·x, x³, x⁴ → products, x⁻¹ → 1/x; integers: all whole exponents up to 63.
+    """x⁰ → 1, x¹ → x, x² → x·x, x³, x⁴ → products, x⁻¹ → 1/x, x^½ → √x; integers: all whole exponents up to 63.
 
-    Floats: x³ is within 1.5 ulp of the exact power, x⁴ within 1.92 ulp, the others are exact.  Integers: exact.
+    Floats: x³ is within 1.5 ulp of the exact power, x⁴ within 1.92 ulp; the others are exact, and what NumPy does too
+    (so -∞ to the number ½ is NaN, though to an array of ½ it is ∞).  Integers: exact.
     """
     x, y = line.args
     exponent = r.value(y)
@@ -176,6 +177,8 @@ def small_power(r: Rewriter, line: Line) -> int | None:
     x = r.broadcast(x, line.spec.shape)
     if line.spec.dtype.kind == "f" and exponent == -1:
         return r.line("div", r.constant(1, line.spec.dtype), x)
+    if exponent == 0.5:
+        return r.line("sqrt", x)
     most = 4 if line.spec.dtype.kind == "f" else 63
     if not 0 <= exponent <= most or exponent != int(exponent):
         return None
