@@ -35,6 +35,7 @@ from chainrule.graph.graph import Graph
 MOVES = ("gather", "scatter_add", "scatter", "unindex", "update", "concatenate", "cumsum", "random_bits")
 REDUCTIONS = ("sum", "max", "min", "any", "all")
 _MOST_READS = 24  # more streams than this in one loop outrun the prefetchers
+_MOST_LINES = 100
 
 
 @dataclass
@@ -108,8 +109,9 @@ class _Fuser:
                 self.waiting.add(index)
             else:
                 self._place_with_waiting(index)
-        for index in sorted(self.results & self.waiting):
-            self._place_with_waiting(index)
+        for index in (*sorted(self.results & self.waiting), *computed):
+            if index in self.waiting:
+                self._place_with_waiting(index)
         return Fused(self.graph, self.views, self.clusters, self.where, self._stored())
 
     # What lines are
@@ -240,8 +242,11 @@ class _Fuser:
         )
 
     def _related(self, index: int, cluster: Cluster, producer: bool) -> bool:
-        """Whether joining pays: a producer's cluster always, another one as long as it does not read too much."""
-        return producer or self._reads(index, cluster) <= _MOST_READS
+        """Whether joining pays: a producer's cluster always, another one as long as it does not read too much.
+
+        No cluster grows without bound: LLVM's time grows faster than its size.
+        """
+        return len(cluster.lines) < _MOST_LINES and (producer or self._reads(index, cluster) <= _MOST_READS)
 
     def _reads(self, index: int, cluster: Cluster) -> int:
         """How many buffers a cluster would read with one more line."""

@@ -36,6 +36,9 @@ _GRAIN = 1 << 15  # operations below which handing a part to another thread cost
 _MOST_PARTS = 64
 
 
+_RAGGED = 8  # vectors in a loop up to which what is left over counts
+
+
 class Call(NamedTuple):
     """A kernel in use: its function, the range it runs over, and the graph lines whose buffers it is given.
 
@@ -326,9 +329,20 @@ class _Function:
         if not s.carried and not any(isinstance(x, Loop) for x in s.body):
             self.group = self.module.node("distinct !{}")
             parallel = self.module.node(f'!{{!"llvm.loop.parallel_accesses", {self.group}}}')
-            note = f", !llvm.loop {self.module.node(f'distinct !{{@, {parallel}}}')}"
+            masked = f", {self.masked()}" if not s.split and self._is_ragged(s.extent) else ""
+            note = f", !llvm.loop {self.module.node(f'distinct !{{@, {parallel}{masked}}}')}"
         begin, end = ("%begin", "%end") if s.split else ("0", str(s.extent))
         with loop(self.out, begin, end, note=note) as var:
             self.names[s.var] = var
             self.block(s.body)
         self.group = outer_group
+
+    def _is_ragged(self, extent: int) -> bool:
+        """Whether a loop is short and leaves a part of a vector over, which had best be one more vector, masked."""
+        lanes = self.module.target.vector_bits // 32
+        return self.module.target.masks and extent % lanes != 0 and lanes // 4 < extent < _RAGGED * lanes
+
+    def masked(self) -> str:
+        """Nodes that ask LLVM to leave out lanes instead of doing the rest one by one, or all of it so."""
+        texts = '!{!"llvm.loop.vectorize.predicate.enable", i1 true}', '!{!"llvm.loop.unroll.disable"}'
+        return ", ".join(map(self.module.node, texts))

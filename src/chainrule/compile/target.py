@@ -1,11 +1,8 @@
-"""The one description of the machine that code is made for: vector width, fused multiply-add, caches, tiles.
+"""The one description of the machine that code is made for: vector width, registers, fused multiply-add, caches.
 
 Everything that knows an instruction set by name is in this file; the rest of the compiler reads fields.  Another target
 is another ``Target``, not another compiler (NEON is one: its text is built and checked on any machine).
 
-The register tile of the matrix product holds ``rows`` × ``vectors`` accumulators and must leave registers for the
-loaded row of B and one broadcast of A: 12 × 2 of AVX-512's 32 registers, 6 × 2 of AVX2's 16
-(Goto & van de Geijn, 2008).
 Does not do: measuring caches (the system's figures or defaults), big.LITTLE, scalable vectors.
 """
 
@@ -23,14 +20,6 @@ from chainrule.base.errors import OptionError, choose
 
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-
-
-@dataclass(frozen=True)
-class Tile:
-    """The register tile of a matrix product: ``rows`` of A by ``vectors`` vectors of B's columns."""
-
-    rows: int
-    vectors: int
 
 
 @dataclass(frozen=True)
@@ -100,7 +89,8 @@ class Target:
     vector_bits: int
     vector_registers: int
     fma: bool
-    tile: Tile
+    masks: bool
+    """Whether loads and stores of vectors can leave out some lanes at no cost."""
     cores: int = 1
     caches: Caches = Caches()
     mode: FloatingPointMode = FloatingPointMode()
@@ -123,13 +113,13 @@ class Target:
 
 
 def _x86(name: str, *, triple: str, cpu: str, features: str, cores: int, caches: Caches) -> Target:
-    bits, registers, fma, tile = {
-        "avx512": (512, 32, True, Tile(12, 2)),
-        "avx2": (256, 16, True, Tile(6, 2)),
-        "sse2": (128, 16, False, Tile(6, 2)),
+    bits, registers, fma, masks = {
+        "avx512": (512, 32, True, True),
+        "avx2": (256, 16, True, False),
+        "sse2": (128, 16, False, False),
     }[name]
     return Target(
-        name, triple, cpu, features, bits, registers, fma, tile, cores, caches,
+        name, triple, cpu, features, bits, registers, fma, masks, cores, caches,
         mode=_X86_MODE, pause=("call void @llvm.x86.sse2.pause()",), clock="llvm.readcyclecounter",
     )  # fmt: skip
 
@@ -137,7 +127,7 @@ def _x86(name: str, *, triple: str, cpu: str, features: str, cores: int, caches:
 def neon(cores: int = 1) -> Target:
     """AArch64 with NEON, as text: on another machine its assembly can be read but not run."""
     return Target(
-        "neon", "aarch64-unknown-linux-gnu", "generic", "+neon,+fp-armv8", 128, 32, True, Tile(8, 3), cores,
+        "neon", "aarch64-unknown-linux-gnu", "generic", "+neon,+fp-armv8", 128, 32, True, False, cores,
         Caches(64 << 10, 1 << 20, 8 << 20), mode=_ARM_MODE, pause=("call void @llvm.aarch64.hint(i32 1)",),
         clock="llvm.readsteadycounter",
     )  # fmt: skip
@@ -212,9 +202,9 @@ def _host(forced: str) -> Target:
         plain = neon(cores)
         return Target(
             "neon", triple, "generic" if forced else llvm.get_host_cpu_name(), plain.features, 128, 32, True,
-            plain.tile, cores, caches, plain.mode, plain.pause, plain.clock,
+            plain.masks, cores, caches, plain.mode, plain.pause, plain.clock,
         )  # fmt: skip
-    return Target("generic", triple, "", "", 128, 16, False, Tile(4, 2), cores, caches)
+    return Target("generic", triple, "", "", 128, 16, False, False, cores, caches)
 
 
 def _host_features() -> frozenset[str]:
