@@ -71,7 +71,7 @@ def run(
     })  # fmt: skip
     show(outcomes, peers[1:], setting.peak.best, notes)
     picture = draw(outcomes, out / "table.png")
-    print(f"numbers in {out}" + (f", picture in {picture}" if picture else "; for a picture: pip install matplotlib"))
+    print(f"numbers in {out}" + (f", picture in {picture}" if picture else ""))
     return outcomes
 
 
@@ -98,7 +98,8 @@ def _peer(outcome: Outcome, name: str) -> Text:
     if name not in outcome.peers:
         return Text("–", style="dim")
     ratio, goal = outcome.ratios[name], outcome.goals.get(name)
-    text = f"{_amount(outcome.peers[name], outcome.unit)}  ×{ratio:.3g}"
+    times = f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.3g}"
+    text = f"{_amount(outcome.peers[name], outcome.unit)}  ×{times}"
     return Text(text) if goal is None else _judged(text, f"≥ {goal:g}", ratio >= goal)
 
 
@@ -133,7 +134,10 @@ def show(outcomes: Sequence[Outcome], peers: Sequence[str], peak: float, notes: 
 
 
 def draw(outcomes: Sequence[Outcome], file: Path) -> Path | None:
-    """Ratios as bars on a logarithmic axis, a tick at each goal.  None where matplotlib is not installed."""
+    """Ratios as bars on a logarithmic axis, a tick at each goal.
+
+    None where there is nothing to draw, or matplotlib is not installed.
+    """
     shown = [outcome for outcome in outcomes if outcome.peers and outcome.unit == "s"]
     try:
         matplotlib = importlib.import_module("matplotlib")
