@@ -20,6 +20,7 @@ from chainrule.api import (
 )
 from chainrule.base.trees import static
 from chainrule.diagnose import diagnose
+from chainrule.explain.explanation import Explanation, explain
 from chainrule.explain.nonfinite import NonFinite, find_nonfinite
 from chainrule.explain.why import Why, why
 from chainrule.graph.graph import Graph
@@ -29,6 +30,7 @@ from chainrule.transforms.control import checkpoint, cond, custom_vjp, fori_loop
 
 __version__ = "0.1.0"
 __all__ = [
+    "Explanation",
     "Graph",
     "NonFinite",
     "Why",
@@ -38,6 +40,7 @@ __all__ = [
     "custom_vjp",
     "data",
     "diagnose",
+    "explain",
     "explain_recompiles",
     "find_nonfinite",
     "fori_loop",

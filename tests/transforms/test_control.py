@@ -79,6 +79,16 @@ def test_scan_of_no_steps() -> None:
     assert cr.fori_loop(3, 3, lambda i, v: v * 2, 1.5) == cr.fori_loop(5, 2, lambda i, v: v * 2, 1.5) == 1.5
 
 
+def test_scan_whose_body_stops_every_gradient() -> None:
+    """Its backward scan has no argument at all."""
+
+    def stopped(x: Any) -> Any:
+        return cr.scan(lambda total, part: (total + cr.stop_gradient(part), None), 0.0, x)[0]
+
+    np.testing.assert_array_equal(cr.grad(stopped)(np.ones(3)), np.zeros(3))
+    np.testing.assert_array_equal(cr.jit(cr.grad(stopped))(np.ones(3)), np.zeros(3))
+
+
 def test_scan_with_integers_unused_values_and_trees() -> None:
     table = np.linspace(0, 1, 5)
 

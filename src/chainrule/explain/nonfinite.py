@@ -223,7 +223,7 @@ def _tried(
 ) -> tuple[bool | None, str]:
     """Whether the pattern's rewrite makes everything finite, and what is left where it does not."""
     if pattern.wider:
-        wide = traced(f, _widened(args), kwargs, "find_nonfinite", sorted(set(call.positions[i] for i in call.wrt)))
+        wide = traced(f, _widened(args), kwargs, "find_nonfinite", sorted({call.positions[i] for i in call.wrt}))
         return _outcome(wide.graph, wide.inputs, wide)
     changes = pattern.changes(site) if pattern.changes is not None else None
     place = site.node.place
@@ -242,6 +242,7 @@ def _outcome(graph: Graph, inputs: Sequence[Any], call: Traceable) -> tuple[bool
 
 def _widened(args: Sequence[Any]) -> tuple[Any, ...]:
     """The arguments with narrow floats as float64 (complex128)."""
+
     def wide(leaf: Any) -> Any:
         kind = getattr(getattr(leaf, "dtype", None), "kind", "")
         return np.asarray(leaf, np.float64 if kind == "f" else np.complex128) if kind in ("f", "c") else leaf

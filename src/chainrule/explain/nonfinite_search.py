@@ -30,7 +30,10 @@ from chainrule.explain.why_tape import (
     record,
     spread,
 )
+from chainrule.graph.builder import Builder
+from chainrule.graph.evaluate import run_plan
 from chainrule.graph.graph import Graph
+from chainrule.ops.record import Pointwise
 from chainrule.transforms.reverse import vjp_graph
 
 _POLES = ("log", "log2", "log10", "log1p", "arctanh", "logit", "gammaln", "digamma")
@@ -63,9 +66,9 @@ class Search:
         self.forward = record(graph, inputs)
         self.floats = tuple(i for i, s in enumerate(graph.output_specs) if is_differentiable(s.dtype))
         self.reverse: Tape | None = None
-        self._gradients: list[int] = []
-        self._in_forward: set[int] = set()
-        self._seeded: set[int] = set()
+        self.gradients: list[int] = []  # nodes of the gradients of ``wrt``, in ``reverse``
+        self.in_forward: set[int] = set()
+        self.seeded: set[int] = set()
 
     @property
     def result(self) -> Any:
@@ -84,9 +87,9 @@ class Search:
         tape = record(graph, [*self.inputs, *(np.ones(s.shape, s.dtype) for s in specs)])
         count = len(self.graph.outputs)
         self.reverse = tape
-        self._gradients = tape.outputs[count:]
-        self._in_forward = tape.ancestors(tape.outputs[:count])
-        self._seeded = tape.dependents(range(self.graph.inputs, graph.inputs))
+        self.gradients = tape.outputs[count:]
+        self.in_forward = tape.ancestors(tape.outputs[:count])
+        self.seeded = tape.dependents(range(self.graph.inputs, graph.inputs))
 
     def find(self) -> Found | None:
         """Where it began, or None where value and gradients are finite."""
@@ -95,7 +98,7 @@ class Search:
         backward = None
         cotangent = None
         if self.reverse is not None:
-            starts = _starts(self.reverse, self._gradients)
+            starts = _starts(self.reverse, self.gradients)
             backward = _began(self.reverse, starts)
             cotangent = self._first_cotangent(starts)
         found, reverse = (forward, False) if forward is not None else (backward, True)
@@ -109,13 +112,13 @@ class Search:
 
     def _placed(self, number: int, element: Element, reverse: bool) -> Found:
         tape = self.tape(reverse)
-        backward = reverse and number not in self._in_forward
+        backward = reverse and number not in self.in_forward
         return Found(number, element, at(tape[number].value, element), reverse, backward)
 
     def _first_cotangent(self, starts: list[tuple[int, Element]]) -> Found | None:
         assert self.reverse is not None
         visited, _ = _walk(self.reverse, starts)
-        late = [n for n in visited if n in self._seeded]
+        late = [n for n in visited if n in self.seeded]
         return self._placed(min(late), visited[min(late)], True) if late else None
 
     def tape(self, reverse: bool) -> Tape:
@@ -135,7 +138,7 @@ class Search:
             return ()
         return tuple(
             names[i] or "an array the function uses"
-            for i, g in zip(self.wrt, self._gradients, strict=True)
+            for i, g in zip(self.wrt, self.gradients, strict=True)
             if any_nonfinite(self.reverse[g].value)
         )
 
@@ -148,10 +151,23 @@ class Search:
             return found.number
         if node.of is not None:
             return node.of[0]
-        # Lines inside of a backward loop do not say which op they serve: it is one on the same line that feeds them.
-        near = list(node.args) + [b for a in node.args for b in tape[a].args]
-        same = [n for n in near if n in self._in_forward and tape[n].source == node.source]
-        return same[0] if same else None
+        return self._unstamped(tape, node)
+
+    def _unstamped(self, tape: Tape, node: Node) -> int | None:
+        """The forward op of a line inside of a backward loop, which does not say whom it serves.
+
+        It stands on the same line of the user and in the same step; of several, it is the one whose local derivative
+        is the factor found here, or that shares an argument.
+        """
+        same = [n for n in self.in_forward if tape[n].source == node.source and tape[n].steps == node.steps]
+        factors = [a for a in node.args if a not in self.seeded]
+        if node.op.name in ("chain_mul", "mul") and len(factors) == 1:
+            for n in sorted(same):
+                if _has_partial(tape, tape[n], tape[factors[0]].value):
+                    return n
+        near = set(node.args) | {b for a in node.args for b in tape[a].args}
+        alike = [n for n in same if tape[n].op is node.op and near & set(tape[n].args)]
+        return next(iter(sorted(alike) or sorted(near & set(same))), None)
 
     def forward_node(self, found: Found) -> Node | None:
         """The node of :meth:`forward_number`."""
@@ -228,6 +244,21 @@ class Search:
                 if self.overflows(here):
                     return here
         return None
+
+
+def _has_partial(tape: Tape, node: Node, partial: Any) -> bool:
+    """Whether a pointwise op's derivative by one of its arguments has these values."""
+    if not isinstance(node.op, Pointwise) or np.shape(node.value) != np.shape(partial):
+        return False
+    builder = Builder()
+    specs = [node.place.graph.lines[a].spec for a in node.place.graph.lines[node.place.index].args]
+    args = [builder.input(spec) for spec in specs]
+    out = node.op(*args)
+    passing = [p for p in range(len(args)) if node.op.passes(p, ())]
+    locals_ = [node.op.local(p, out, args) for p in passing]
+    graph, _ = builder.finish([out, *locals_])
+    values = [tape[a].value for a in node.args]
+    return any(np.array_equal(found, partial, equal_nan=True) for found in run_plan(graph, values)[1:])
 
 
 def nonfinite_inputs(value: Any) -> tuple[int, ...]:

@@ -135,7 +135,7 @@ def tanh_div(s: Site) -> tuple[int, int] | None:
             if not r.named(s.graph, div, "div"):
                 continue
             over, under = (r.behind(s.graph, a) for a in lines[div].args)
-            if not ( r.named(s.graph, over, "sub") and r.named(s.graph, under, "add")):
+            if not (r.named(s.graph, over, "sub") and r.named(s.graph, under, "add")):
                 continue
             raised = lines[over].args
             if raised == lines[under].args and all(r.named(s.graph, e, "exp") for e in raised):

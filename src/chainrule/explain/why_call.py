@@ -43,21 +43,13 @@ def traced(
     f: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], what: str,
     argnums: int | Sequence[int] | None = None,
 ) -> Traceable:  # fmt: skip
-    """Trace ``f`` with Symbols for all arguments that hold floats; the others are passed as they are.
+    """Trace ``f`` with Symbols for all arguments that hold floats or random keys; the others are passed as they are.
 
     ``argnums``: the arguments that gradients are asked of; None for all that hold floats.
 
     Raises TraceError where an argument is a Symbol of an enclosing trace: the questions are about numbers.
     """
-    for leaf in trees.leaves((args, kwargs)):
-        if isinstance(leaf, Expr):
-            raise TraceError(
-                f"{what} inside of a traced function",
-                expected="concrete arrays",
-                got="a Symbol, which stands for no number here",
-                where=user_source(),
-                fix=f"call {what} outside of grad, jit and vmap, with the function itself",
-            )
+    refuse_symbols(args, kwargs, what)
     wanted = [i for i, a in enumerate(args) if _holds_floats(a)]
     seen: list[Any] = []
 
@@ -75,10 +67,29 @@ def traced(
     asked = set(wanted if argnums is None else positions_of(argnums, len(args), what))
     wrt = tuple(i for i in range(explicit) if positions[i] in asked and is_differentiable(graph.input_specs[i].dtype))
     names = tuple(
-        graph.input_name(i) or _outside_name(f, value) for i, value in zip(range(graph.inputs), call.inputs, strict=True)
+        graph.input_name(i) or _outside_name(f, value)
+        for i, value in zip(range(graph.inputs), call.inputs, strict=True)
     )
     recorded = tuple(seen[0].lines) if seen else ()
     return Traceable(graph, call.inputs, wrt, names, positions, recorded)
+
+
+def _is_traced(dtype: Any) -> bool:
+    """Floats, and the unsigned integers of random keys: what is drawn from one should be seen to be random."""
+    return dtype.kind in "fc" or dtype == np.uint32
+
+
+def refuse_symbols(args: Sequence[Any], kwargs: dict[str, Any], what: str) -> None:
+    """Raise TraceError where an argument is a Symbol: it stands for no number."""
+    for leaf in trees.leaves((args, kwargs)):
+        if isinstance(leaf, Expr):
+            raise TraceError(
+                f"{what} inside of a traced function",
+                expected="concrete arrays",
+                got="a Symbol, which stands for no number here",
+                where=user_source(),
+                fix=f"call {what} outside of grad, jit and vmap, with the function itself",
+            )
 
 
 def _outside_name(f: Any, value: Any) -> str:
@@ -101,6 +112,6 @@ def _outside_name(f: Any, value: Any) -> str:
 
 def _holds_floats(tree: Any) -> bool:
     return any(
-        isinstance(leaf, (float, complex)) or (hasattr(leaf, "dtype") and np.dtype(leaf.dtype).kind in "fc")
+        isinstance(leaf, (float, complex)) or (hasattr(leaf, "dtype") and _is_traced(np.dtype(leaf.dtype)))
         for leaf in trees.leaves(tree)
     )

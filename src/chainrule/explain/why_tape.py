@@ -55,6 +55,10 @@ class Node:
     of: tuple[int, int] | None = None
     steps: tuple[str, ...] = ()
     """The loops it ran in, outermost first: ``("step 3 of scan",)``."""
+    part: int | None = None
+    """It takes this part of its argument, for one step of a loop."""
+    stacked: bool = False
+    """It stacks its arguments, the results of the steps of a loop."""
 
 
 @dataclass
@@ -185,22 +189,21 @@ def _slice(tape: Tape, array: int, step: int) -> int:
         return tape._parts[array][step]
     value = np.asarray(tape[array].value)[step]
     whole = tape[array]
-    node = Node(CATALOGUE["index"], lambda a: np.asarray(a)[step], (array,), value, whole.source, whole.place)
+    node = Node(CATALOGUE["index"], lambda a: np.asarray(a)[step], (array,), value, whole.source, whole.place,
+                part=step)  # fmt: skip
     return _add(tape, node)
 
 
 def _stack(tape: Tape, parts: list[int], place: Place) -> int:
     value = np.stack([tape[p].value for p in parts])
     node = Node(CATALOGUE["concatenate"], lambda *arrays: np.stack(arrays), tuple(parts), value,
-                place.graph.lines[place.index].source, place)  # fmt: skip
+                place.graph.lines[place.index].source, place, stacked=True)  # fmt: skip
     number = _add(tape, node)
     tape._parts[number] = parts
     return number
 
 
-def _while(
-    tape: Tape, attrs: dict[str, Any], args: Sequence[int], enter: Callable[..., list[int]]
-) -> list[int] | None:
+def _while(tape: Tape, attrs: dict[str, Any], args: Sequence[int], enter: Callable[..., list[int]]) -> list[int] | None:
     tests, bodies = attrs["test_consts"], attrs["body_consts"]
     for_test, for_body, carry = args[:tests], args[tests : tests + bodies], list(args[tests + bodies :])
     # Run once without keeping anything, to know how long it is.

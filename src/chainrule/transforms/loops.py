@@ -165,10 +165,10 @@ def _scan_vjp(
     starts += [full(builder, specs[i].shape, 0, specs[i].dtype) for i in grad_consts]
     along = [args[i] for i in walked.values()] + list(stacks)
     along += [zeros_like(out[s]) if ct[s] is None else ct[s] for s in seed_outputs]
-    results = scan(
-        *(args[i] for i in fixed.values()), *starts, *along,
-        body=backward, consts=len(fixed), carries=len(starts), length=length, reverse=not reverse,
-    )  # fmt: skip
+    # Emitted, not called: where the body stops all gradients there may be no Expr among the arguments.
+    given_all = [*(args[i] for i in fixed.values()), *starts, *along]
+    attrs = {"body": backward, "consts": len(fixed), "carries": len(starts), "length": length, "reverse": not reverse}
+    results = builder.active().emit(scan, given_all, attrs)
     full_list: list[Any] = [None] * len(args)
     for i, value in zip((*grad_carries, *grad_consts, *grad_walked), results, strict=True):
         full_list[i] = value
