@@ -2,7 +2,8 @@
 
 Files are written beside and renamed, so processes that build the same program at once can't damage each other's; a
 file that does not hold what it should is built again; the folder is bounded, the files used longest ago go first.
-``CHAINRULE_CACHE`` names the folder; set to ``off`` there is none.  A folder that can't be written costs only time.
+``CHAINRULE_CACHE`` names the folder; set to ``off`` there is none.  A folder that can't be written costs only time, and
+is mentioned once.
 """
 
 from __future__ import annotations
@@ -12,12 +13,19 @@ import hashlib
 import os
 import sys
 import tempfile
+import time
+import warnings
 from pathlib import Path
 
 from chainrule.compile.engine import CompileError, Library, compile_object, fingerprint, load
 from chainrule.compile.target import Target, host
 
 MOST_BYTES = 256 << 20
+_ABANDONED = 3600.0  # seconds after which a file that was being written has no writer any more
+
+
+class CacheWarning(UserWarning):
+    """Compiled code can't be kept on disk; programs run, and are compiled anew by every process."""
 
 
 def folder() -> Path | None:
@@ -42,14 +50,39 @@ def library(text: str, target: Target | None = None) -> Library:
     path = None if place is None else place / f"{key}.o"
     if path is not None:
         with contextlib.suppress(OSError, CompileError):
-            found = load(path.read_bytes(), target)
-            os.utime(path)
+            found = load(_content(path.read_bytes(), key), target)
+            with contextlib.suppress(OSError):  # a folder that may only be read
+                os.utime(path)
             return found
     code = compile_object(text, target)
     if path is not None:
-        with contextlib.suppress(OSError):
-            _keep(path, code)
+        try:
+            _keep(path, key.encode() + code)
+        except OSError as error:
+            _mention(path.parent, error)
     return load(code, target)
+
+
+def _content(kept: bytes, key: str) -> bytes:
+    """The object code of a file, which begins with its key: a file that was renamed is another program's."""
+    head = key.encode()
+    if not kept.startswith(head):
+        raise CompileError("object code of another program", expected=key, got=kept[: len(head)], fix="compile anew")
+    return kept[len(head) :]
+
+
+_MENTIONED: set[Path] = set()
+
+
+def _mention(place: Path, error: OSError) -> None:
+    """Warn, once for each folder, that compiled code is not kept."""
+    if place not in _MENTIONED:
+        _MENTIONED.add(place)
+        warnings.warn(
+            f"compiled code can't be kept in {place} ({error.strerror or error}): every process compiles anew; set "
+            "CHAINRULE_CACHE to a folder that can be written, or to off",
+            CacheWarning, stacklevel=2,
+        )  # fmt: skip
 
 
 def _keep(path: Path, code: bytes) -> None:
@@ -67,7 +100,11 @@ def _keep(path: Path, code: bytes) -> None:
 
 
 def _shrink(place: Path, most: int = MOST_BYTES) -> None:
-    """Remove the files used longest ago until the folder holds at most ``most`` bytes."""
+    """Remove the files used longest ago until the folder holds at most ``most`` bytes, and what writers left behind."""
+    for entry in place.glob("*.tmp"):
+        with contextlib.suppress(OSError):
+            if time.time() - entry.stat().st_mtime > _ABANDONED:
+                entry.unlink()
     entries = []
     for entry in place.glob("*.o"):
         with contextlib.suppress(OSError):
