@@ -267,6 +267,7 @@ def jit(
     donate_argnums: int | Sequence[int] = (),
     static_argnums: int | Sequence[int] = (),
     backend: str | None = None,
+    explain_recompiles: bool = False,
 ) -> Jitted:
     """``f`` run from its graph: traced at the first call with arguments of these shapes and dtypes.
 
@@ -275,6 +276,7 @@ def jit(
     memory the result may take over; their arrays must not be used afterwards.  Keyword arguments are traced.
     ``backend``: ``"numpy"`` (the default) evaluates the graph with NumPy, ``"native"`` compiles it to machine code and
     needs the extra ``chainrule[compile]``; where it is None, ``CHAINRULE_JIT`` in the environment decides.
+    ``explain_recompiles`` (or ``CHAINRULE_EXPLAIN_RECOMPILES=1``): whenever ``f`` is traced again, say why on stderr.
     Raises OptionError for positions that are not arguments, TraceError for static arguments that can't be hashed.
     """
-    return Jitted(f, donate_argnums, static_argnums, backend)
+    return Jitted(f, donate_argnums, static_argnums, backend, explain_recompiles)

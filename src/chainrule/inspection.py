@@ -13,13 +13,12 @@ from collections.abc import Callable, Sequence
 from types import MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from chainrule.base import trees
-from chainrule.base.errors import OptionError, TraceError, UnsupportedError, choose
+from chainrule.base.errors import OptionError, TraceError, choose
 from chainrule.graph.graph import Graph
 from chainrule.graph.source import user_source
-from chainrule.jitted import Jitted
+from chainrule.jitted import Jitted, needs_llvmlite
 from chainrule.ops.expr import Expr
-from chainrule.trace.tracer import array_leaf, embed, function_name
+from chainrule.trace.tracer import embed, function_name
 from chainrule.transforms import retracing
 
 if TYPE_CHECKING:
@@ -109,12 +108,8 @@ def lowered(f: Function, args: tuple[Any, ...]) -> Lowered:
     if isinstance(f, MethodType) and isinstance(f.__func__, Jitted):
         args = (f.__self__, *args)
         f = f.__func__
-    jitted = f if isinstance(f, Jitted) else Jitted(f)
-    fixed = jitted._static_positions(len(args))
-    flat, shape = trees.flatten((tuple(a for i, a in enumerate(args) if i not in fixed), {}))
-    leaves = [array_leaf(leaf, f"an argument of {name}", "name it in jit's static_argnums") for leaf in flat]
-    traced = jitted._trace(args, fixed, {}, leaves, shape)
-    return Lowered(name, traced.graph, leaves, traced.captured, _donated(jitted, args, fixed))
+    traced, arrays, donated = (f if isinstance(f, Jitted) else Jitted(f)).lower(args)
+    return Lowered(name, traced.graph, arrays, traced.captured, donated)
 
 
 def show_lowered(
@@ -133,7 +128,7 @@ def show_lowered(
         try:
             from chainrule.compile.stages import stage_text
             from chainrule.compile.target import named
-        except ImportError as error:
+        except (ImportError, OSError) as error:
             raise needs_llvmlite(error) from None
         text = stage_text(graph, stage, named(target), donated=call.donated, optimised=optimised, full=full,
                           kernel=kernel)  # fmt: skip
@@ -152,29 +147,9 @@ def profile_lowered(call: Lowered, repeats: int | None = None) -> Profile:
         )  # fmt: skip
     try:
         from chainrule.run.profile import profile_graph
-    except ImportError as error:
+    except (ImportError, OSError) as error:
         raise needs_llvmlite(error) from None
     return profile_graph(call.graph, arrays, name=call.name, donated=call.donated, repeats=repeats)
-
-
-def _donated(jitted: Jitted, args: Sequence[Any], fixed: set[int]) -> list[int]:
-    """The positions, among the arrays of a call, of those in donated arguments."""
-    given = {i % len(args) for i in jitted.donate_argnums}
-    donated: list[int] = []
-    first = 0
-    for i, arg in enumerate(args):
-        count = 0 if i in fixed else len(trees.leaves(arg))
-        donated += range(first, first + count) if i in given else ()
-        first += count
-    return donated
-
-
-def needs_llvmlite(error: ImportError) -> UnsupportedError:
-    """The error for what compiles, where llvmlite is not installed."""
-    return UnsupportedError(
-        "compiling needs llvmlite", expected="llvmlite, which the extra chainrule[compile] installs", got=str(error),
-        fix="pip install 'chainrule[compile]'",
-    )  # fmt: skip
 
 
 def _print(text: str, stage: str) -> None:

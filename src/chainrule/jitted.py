@@ -23,11 +23,13 @@ from chainrule.graph.source import user_source
 from chainrule.ops.expr import Expr
 from chainrule.trace.tracer import Traced, array_leaf, function_name, handed_over, leaf_spec, run, trace_leaves
 from chainrule.transforms.arguments import argument_name, argument_positions, joined_name, wrap
+from chainrule.transforms.retracing import report
 
 Function = Callable[..., Any]
 Program = Callable[[Sequence[Any]], list[Any]]
 BACKENDS = ("numpy", "native")
 
+_REPORTS = "CHAINRULE_EXPLAIN_RECOMPILES"
 _GUARD = Lock()
 _ARRAYS = {np.ndarray}
 _SHAPE_AND_DTYPE = attrgetter("shape", "dtype")
@@ -61,6 +63,7 @@ class Jitted:
         donate_argnums: int | Sequence[int] = (),
         static_argnums: int | Sequence[int] = (),
         backend: str | None = None,
+        explain_recompiles: bool = False,
     ) -> None:
         self.f = f
         self.backend = chosen_backend(backend)
@@ -70,6 +73,7 @@ class Jitted:
         self.programs: dict[tuple[Graph, tuple[int, ...]], Program] = {}
         self.ready: dict[Any, _Ready] = {}
         self._locks: dict[Any, Any] = {}
+        self._reports = explain_recompiles or os.environ.get(_REPORTS, "").lower() not in ("", "0", "off")
         wrap(self, f)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
@@ -108,8 +112,10 @@ class Jitted:
             with lock:
                 traced = self.cache.get(key) or self._trace(args, fixed, kwargs, leaves, shape)
                 # What closes over an enclosing trace's Symbols is only good inside that trace.
-                if not any(isinstance(v, Expr) for v in traced.captured):
+                if key not in self.cache and not any(isinstance(v, Expr) for v in traced.captured):
                     self.cache[key] = traced
+                    if self._reports:
+                        report(self.f, self.cache)
         inputs = [*leaves, *traced.captured]
         if self.backend == "numpy" or any(isinstance(x, Expr) for x in inputs):
             results = run(traced.graph, inputs)  # inlines the graph where Symbols are among the inputs
@@ -123,6 +129,22 @@ class Jitted:
 
     def _program(self, graph: Graph, args: Sequence[Any], fixed: set[int]) -> Program:
         """The native program of a graph, in which the leaves of donated arguments may lend their memory."""
+        donated = self._donated(args, fixed)
+        key = (graph, donated)
+        if key not in self.programs:
+            self.programs[key] = native_program(graph, donated)
+        return self.programs[key]
+
+    def lower(self, args: Sequence[Any]) -> tuple[Traced, list[Any], tuple[int, ...]]:
+        """A new trace for these arguments, the arrays among them, and which of those are donated."""
+        fixed = self._static_positions(len(args))
+        flat, shape = trees.flatten((tuple(a for i, a in enumerate(args) if i not in fixed), {}))
+        what, fix = f"an argument of {function_name(self.f)}", "name it in jit's static_argnums"
+        leaves = [array_leaf(leaf, what, fix) for leaf in flat]
+        return self._trace(args, fixed, {}, leaves, shape), leaves, self._donated(args, fixed)
+
+    def _donated(self, args: Sequence[Any], fixed: set[int]) -> tuple[int, ...]:
+        """The positions, among the arrays of a call, of those in donated arguments."""
         given = {i % len(args) for i in self.donate_argnums}
         donated: list[int] = []
         first = 0
@@ -130,10 +152,7 @@ class Jitted:
             count = 0 if i in fixed else len(trees.leaves(arg))
             donated += range(first, first + count) if i in given else ()
             first += count
-        key = (graph, tuple(donated))
-        if key not in self.programs:
-            self.programs[key] = native_program(graph, donated)
-        return self.programs[key]
+        return tuple(donated)
 
     def _static_positions(self, count: int) -> set[int]:
         """The static positions among ``count`` arguments, and the donated ones looked at."""
@@ -209,10 +228,15 @@ def native_program(graph: Graph, donated: Sequence[int] = ()) -> Program:
     try:
         from chainrule.run.program import compile_graph
     except (ImportError, OSError) as error:  # OSError: llvmlite is there, but its library does not load
-        raise UnsupportedError(
-            "native code needs llvmlite",
-            expected="llvmlite, which the extra chainrule[compile] installs",
-            got=str(error),
-            fix="pip install 'chainrule[compile]', or jit(f, backend='numpy')",
-        ) from None
+        raise needs_llvmlite(error) from None
     return compile_graph(graph, donated)
+
+
+def needs_llvmlite(error: Exception) -> UnsupportedError:
+    """The error for what compiles, where llvmlite can't be imported because of ``error``."""
+    return UnsupportedError(
+        "native code needs llvmlite",
+        expected="llvmlite, which the extra chainrule[compile] installs",
+        got=str(error),
+        fix="pip install 'chainrule[compile]', or jit(f, backend='numpy')",
+    )

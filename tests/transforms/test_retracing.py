@@ -16,7 +16,7 @@ F32 = np.dtype(np.float32)
 
 def signature(*, static: tuple[tuple[str, Any], ...] = (), **arrays: Any) -> Signature:
     """The signature of a call with these arrays, each given as a shape, or as (shape, dtype)."""
-    _, structure = trees.flatten({name: 0.0 for name in arrays})
+    _, structure = trees.flatten(dict.fromkeys(arrays, 0.0))
     specs = tuple(Spec(*a) if len(a) == 2 and isinstance(a[1], np.dtype) else Spec(a, F32) for a in arrays.values())
     return Signature(structure, specs, tuple((name, (type(v), v)) for name, v in static), tuple(arrays))
 
@@ -60,7 +60,7 @@ def test_the_most_similar_call_is_compared_and_of_equals_the_newest() -> None:
 
 
 def test_of_many_changes_three_are_listed() -> None:
-    before, now = (signature(**{name: (n,) for name in "abcde"}) for n in (1, 2))
+    before, now = (signature(**dict.fromkeys("abcde", (n,))) for n in (1, 2))
     assert len(changes(before, now)) == 5
     words = "a changed shape (1,) → (2,); b changed shape (1,) → (2,); c changed shape (1,) → (2,); and 2 more"
     assert reason([before], now) == words

@@ -9,7 +9,7 @@ import typer
 
 from chainrule.base.errors import OptionError
 from chainrule.cli.report_errors import in_words
-from chainrule.inspection import needs_llvmlite
+from chainrule.jitted import needs_llvmlite
 
 
 @in_words
@@ -20,7 +20,7 @@ def cache(
     """Say where compiled programs are kept and how much they take, or remove them."""
     try:
         from chainrule.compile import cache as kept
-    except ImportError as error:
+    except (ImportError, OSError) as error:
         raise needs_llvmlite(error) from None
     place = kept.folder()
     removed, freed = kept.clear() if clear else (0, 0)
