@@ -54,7 +54,8 @@ class BlockStats:
 @dataclasses.dataclass(frozen=True)
 class ParameterStats:
     """2-norm and standard deviation of a parameter's gradient; 2-norms of its weight and of its update; the cosine
-    between the update and -weight, which is 1 where decay is all that moves it (0 where decay is the smaller part).  NaN where there is no update."""
+    between the update and -weight, 1 where decay is all that moves it and 0 where it is the smaller part.  NaN where
+    there is no update."""
 
     gradient: float
     spread: float
@@ -137,7 +138,7 @@ def make_measure(network: Network, rows: int) -> Callable[..., Any]:
     targets = list(dict.fromkeys(t for b in network.blocks for t in (b.z, *(a.after for a in b.activations))))
     whole = with_cotangents(graph, range(count), targets)
     data = [d for b in network.blocks for d in b.data]
-    values_of = _values(graph, data)
+    values_of = values_graph(graph, data)
     seed = np.ones((), graph.output_specs[0].dtype)
 
     def measure(*inputs: Any) -> Any:
@@ -157,7 +158,8 @@ def make_measure(network: Network, rows: int) -> Callable[..., Any]:
     return jitted
 
 
-def _values(graph: Graph, indices: Sequence[int]) -> Graph:
+def values_graph(graph: Graph, indices: Sequence[int]) -> Graph:
+    """``graph`` with the lines ``indices`` for outputs."""
     builder = Builder()
     new: list[Any] = [builder.input(spec) for spec in graph.input_specs]
     for line in graph.lines[graph.inputs :]:
@@ -177,9 +179,9 @@ class _Slopes:
         graph = self.network.graph
         before, after = activation.before, activation.after
         if before not in self.values:
-            self.values[before] = run(_values(graph, [before]), list(self.inputs))[0]
+            self.values[before] = run(values_graph(graph, [before]), list(self.inputs))[0]
         piece, kept = piece_between(graph, (before,), after)
-        others = run(_values(graph, kept), list(self.inputs)) if kept else []
+        others = run(values_graph(graph, kept), list(self.inputs)) if kept else []
         ones = np.ones_like(self.values[before])
         return run(jvp_graph(piece, (0,)), [self.values[before], *others, ones])[1]
 

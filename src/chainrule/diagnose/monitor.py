@@ -92,10 +92,15 @@ class TrainingMonitor:
 
         self._bare = jit(bare)
 
+    def next_step(self, step: int) -> int:
+        """The step at which it is time again."""
+        return max(step, self._due)
+
     def after(self, model: Any) -> None:
         """Finish the step under way: its update, and the loss behind it."""
         seen, subject = self._seen, self._subject
-        assert seen is not None and subject is not None
+        assert seen is not None
+        assert subject is not None
         network, count = subject.network, len(seen.leaves)
         new = [np.asarray(leaf) for leaf in trees.leaves(model)]
         rest = seen.inputs[count:]

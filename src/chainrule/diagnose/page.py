@@ -167,7 +167,8 @@ def _histograms(rows: Sequence[LayerRow]) -> str:
         )
         cells.append(
             f'<figure><h3>{html.escape(row.name)}</h3><p class="muted">{html.escape(row.activation)}, '
-            f'{low:.2g} … {high:.2g}</p><svg viewBox="0 0 160 52" role="img" aria-label="histogram">{bars}</svg></figure>'
+            f'{low:.2g} … {high:.2g}</p>'
+            f'<svg viewBox="0 0 160 52" role="img" aria-label="histogram">{bars}</svg></figure>'
         )
     return f'<section class="strip">{"".join(cells)}</section>' if cells else '<p class="muted">Nothing to draw.</p>'
 

@@ -32,9 +32,13 @@ class Record:
 def record_of(findings: Findings, kinds: tuple[str, ...]) -> Record:
     """The record of a step's findings."""
     rows = findings.rows
+
+    def column(name: str) -> tuple[float, ...]:
+        return tuple(float(getattr(row, name)) for row in rows)
+
     return Record(
-        findings.measurement.step, findings.measurement.loss, kinds, tuple(row.name for row in rows),
-        *(tuple(getattr(row, name) for row in rows)
-          for name in ("gradient", "delta", "update", "mean", "std", "saturated", "dead")),
-        noise=findings.noise,
+        step=findings.measurement.step, loss=findings.measurement.loss, kinds=kinds,
+        layers=tuple(row.name for row in rows), gradient=column("gradient"), delta=column("delta"),
+        update=column("update"), mean=column("mean"), std=column("std"), saturated=column("saturated"),
+        dead=column("dead"), noise=findings.noise,
     )  # fmt: skip

@@ -13,14 +13,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chainrule.diagnose import page, text
 from chainrule.diagnose.findings import Findings, LayerRow, Verdict
+from chainrule.diagnose.page import fragment, render
 from chainrule.diagnose.structure import Network
+from chainrule.diagnose.text import render as render_text
 from chainrule.optim import Optimizer
 from chainrule.train.files import write_atomic
 from chainrule.transforms.arguments import Call
 
 if TYPE_CHECKING:
+    from chainrule.diagnose.fix import Trial
     from chainrule.diagnose.record import Record
 
 
@@ -65,7 +67,7 @@ class Report:
         return tuple(verdict.kind for verdict in self.verdicts)
 
     def __str__(self) -> str:
-        return text.render(self)
+        return render_text(self)
 
     def __repr__(self) -> str:
         return f"<Report: {', '.join(self.kinds) or 'healthy'}; {len(self.layers)} layers>"
@@ -75,13 +77,33 @@ class Report:
 
         Raises :class:`TrainingError` where the file can't be written.
         """
-        content = page.render(self)
+        content = render(self)
         if path is not None:
             write_atomic(Path(path), content)
         return content
 
+    def fix(
+        self, number: int = 0, *, steps: int = 60, seed: int = 0, data: tuple[Any, Any] | None = None
+    ) -> Trial | None:
+        """Try the remedy of verdict ``number``: see :func:`chainrule.diagnose.fix.try_remedy`."""
+        from chainrule.diagnose.fix import try_remedy
+
+        return try_remedy(self, number, steps=steps, seed=seed, data=data)
+
+    def to_tensorboard(self, folder: str | os.PathLike[str]) -> Path:
+        """Write the numbers as a TensorBoard event file into ``folder``; see :mod:`chainrule.diagnose.events`."""
+        from chainrule.diagnose.events import write_events
+
+        return write_events(self, Path(folder))
+
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
+        """Pictures with matplotlib, also saved to ``path``; see :mod:`chainrule.diagnose.pictures`."""
+        from chainrule.diagnose.pictures import draw
+
+        return draw(self, None if path is None else Path(path))
+
     def _repr_html_(self) -> str:
-        return page.fragment(self)
+        return fragment(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON-able content: ``verdicts``, ``layers``, ``batch``, ``history``."""

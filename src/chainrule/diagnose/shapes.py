@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule.nn import activations
+from chainrule.nn.activations import activations
 
 Array = NDArray[Any]
 

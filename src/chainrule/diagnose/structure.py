@@ -12,6 +12,7 @@ matrices (the scale of a normalisation): those are parameters of no layer.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.base.arrays import Spec, is_differentiable
-from chainrule.diagnose.shapes import GRID, Curve, curve_of, known_curve
+from chainrule.diagnose.shapes import Curve, curve_of, known_curve
 from chainrule.graph.builder import Builder
 from chainrule.graph.evaluate import run_plan
 from chainrule.graph.graph import Graph
@@ -338,7 +339,7 @@ class _Reader:
                 out[low : low + size] = np.ravel(run_plan(piece, [given, *others])[0])[: len(part)]
             return out
 
-        return curve_of(function) if 0 < size else known_curve("identity")
+        return curve_of(function) if size > 0 else known_curve("identity")
 
     def known(self, index: int) -> Any:
         """The value of a line that no data goes into."""
@@ -383,7 +384,7 @@ class _Reader:
                    if layer_at[p] != layer_at[position]}  # fmt: skip
         layers = []
         for weights, uses in groups.items():
-            recurrent = len(uses) > 1 and all(a in ancestors[b] for a, b in zip(uses, uses[1:], strict=False))
+            recurrent = len(uses) > 1 and all(a in ancestors[b] for a, b in itertools.pairwise(uses))
             names = list(dict.fromkeys(layer_of(self.paths[i]) for i in weights))
             biases = tuple(sorted({i for p in uses for i in blocks[p].biases}))
             output = weights not in feeding

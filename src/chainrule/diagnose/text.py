@@ -76,7 +76,8 @@ def _log_shares(values: Sequence[float]) -> list[float]:
 def _table(rows: Sequence[LayerRow]) -> list[str]:
     shown = list(rows) if len(rows) <= _MOST_LAYERS else [*rows[: _MOST_LAYERS // 2], *rows[-_MOST_LAYERS // 2 :]]
     shares = _log_shares([row.delta for row in shown])
-    head = ("layer", "activation", "mean ± spread", "flat", "off", "‖∂L/∂z‖, log scale", "", "‖∂L/∂W‖", "step/W", "back")
+    head = ("layer", "activation", "mean ± spread", "flat", "off", "‖∂L/∂z‖, log scale", "", "‖∂L/∂W‖",
+            "step/W", "back")  # fmt: skip
     table = [head]
     for row, share in zip(shown, shares, strict=True):
         table.append(

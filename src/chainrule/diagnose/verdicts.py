@@ -2,8 +2,8 @@
 
 Every rule compares: layers with layers, updates with weights, units with units, the step with the curvature along it.
 Gradients themselves are never held against a fixed size, which is a matter of the loss's unit: a deep sigmoid network
-with a first-layer gradient of 3e-3 is ill if its last layer has 0.3 (Nielsen, "Neural networks and deep learning", 2015,
-chapter 5).  A fault that follows from another one is left out.
+with a first-layer gradient of 3e-3 is ill if its last layer has 0.3 (Nielsen, "Neural networks and deep
+learning", 2015, chapter 5).  A fault that follows from another one is left out.
 
 Does not do: faults of generalisation (over-fitting, leaking test rows), which one batch can't show.
 """
@@ -98,7 +98,7 @@ def _data_faults(findings: Findings) -> Iterable[Verdict]:
         )  # fmt: skip
 
 
-# ----------------------------------------------------------------------------------------------------------- the weights
+# ---------------------------------------------------------------------------------------------------------- the weights
 
 
 def _symmetric(findings: Findings) -> Iterable[Verdict]:
@@ -148,7 +148,7 @@ def _saturated(findings: Findings) -> Iterable[Verdict]:
     )  # fmt: skip
 
 
-# ------------------------------------------------------------------------------------------------------- trend over depth
+# ----------------------------------------------------------------------------------------------------- trend over depth
 
 
 def _trend(findings: Findings) -> Iterable[Verdict]:
@@ -248,7 +248,7 @@ def _time(findings: Findings) -> Iterable[Verdict]:
                           factor=factor, over_time=True)  # fmt: skip
 
 
-# ------------------------------------------------------------------------------------------------------ loss and step
+# -------------------------------------------------------------------------------------------------------- loss and step
 
 
 def _loss_pair(findings: Findings) -> Iterable[Verdict]:
@@ -294,8 +294,8 @@ def _rate(findings: Findings) -> Iterable[Verdict]:
     if step.rises and step.best < _FALLS:
         yield Verdict(
             "rate_high", moved, "the learning rate is too high: a step raises the loss it should lower",
-            f"the loss goes from {findings.measurement.loss:.4g} to {findings.measurement.after:.4g} in one step; along "
-            f"it the lowest point is at {step.best:.2g} of the step; the step is up to {step.update:.2g} of a weight",
+            f"the loss goes from {findings.measurement.loss:.4g} to {findings.measurement.after:.4g} in one step; "
+            f"along it the lowest point is at {step.best:.2g} of the step; the step is up to {step.update:.2g} of a weight",
             f"divide the learning rate by {max(2.0, 1 / step.best if step.best > 0 else 10.0):.1g}", factor=step.best,
         )  # fmt: skip
     elif step.tried >= _TOO_SHORT and step.update < _SMALL_UPDATE:
@@ -338,7 +338,8 @@ KINDS: dict[str, str] = {
     "label_shape": "labels of another shape", "label_range": "labels out of range",
     "unscaled_inputs": "unscaled inputs", "symmetric": "symmetric or zero initialisation",
     "dead_relu": "dying ReLU", "saturated": "saturation", "vanishing": "vanishing gradient",
-    "exploding": "exploding gradient", "loss_pair": "wrong loss for the output", "weight_decay": "weight decay that kills",
-    "rate_high": "learning rate too high", "rate_low": "learning rate too low", "batch_small": "batch too small",
+    "exploding": "exploding gradient", "loss_pair": "wrong loss for the output",
+    "weight_decay": "weight decay that kills", "rate_high": "learning rate too high",
+    "rate_low": "learning rate too low", "batch_small": "batch too small",
 }  # fmt: skip
 """Every kind of verdict, in words."""
