@@ -119,6 +119,16 @@ CASES: dict[str, list[Case]] = {
         Case("f64[3]", lambda x: op("mul", op("neg", x), 2.0), [
             "%3: f64[3] = mul %0 %2", "return %3"]),
     ],
+    "negative_out": [
+        Case("f64[3] f64[3]", lambda x, y: op("mul", x, op("neg", y)), [
+            "%2: f64[3] = mul %0 %1", "%3: f64[3] = neg %2", "return %3"]),
+        Case("f64[3] f64[3]", lambda x, y: op("div", op("neg", x), y), [
+            "%2: f64[3] = div %0 %1", "%3: f64[3] = neg %2", "return %3"]),
+        Case("f64[3] f64[3]", lambda x, y: op("div", x, op("neg", y)), [
+            "%2: f64[3] = div %0 %1", "%3: f64[3] = neg %2", "return %3"]),
+    ],
+    "sum_of_negative": [Case("f64[7]", lambda x: op("sum", op("neg", x), axes=(0,), keepdims=False), [
+        "%1: f64[] = sum %0 axes=(0,) keepdims=False", "%2: f64[] = neg %1", "return %2"], "zeros")],
     "divide_by_power_of_two": [
         Case("f64[3]", lambda x: op("div", x, -8.0), ["%2: f64[3] = mul %0 -0.125", "return %2"]),
         Case("f64[3]", lambda x: op("div", x, 3.0), ["%2: f64[3] = div %0 3.0", "return %2"]),
@@ -257,9 +267,9 @@ CASES: dict[str, list[Case]] = {
     "scatter_to_rows": [Case("f64[3,1] i64[3,1]", lambda y, j: op(
         "scatter_add", op("broadcast_to", y.builder.constant(0.0), shape=(3, 5)), y,
         y.builder.constant(np.arange(3)[:, None]), j), [
-            "%4: bool[3,1] = less %1 0", "%6: i64[3,1] = add %1 5", "%7: i64[3,1] = where %4 %6 %1",
-            "%8: i32[1,5] = constant [0, 1, 2, 3, 4]", "%9: i32[3,1] = cast %7 dtype=i32",
-            "%10: bool[3,5] = equal %9 %8", "%11: f64[3,5] = where %10 %0 0.0", "return %11"], "zeros")],
+            "%3: i32[1,5] = constant [0, 1, 2, 3, 4]", "%5: bool[3,1] = less %1 0", "%7: i64[3,1] = add %1 5",
+            "%8: i64[3,1] = where %5 %7 %1", "%9: i32[3,1] = cast %8 dtype=i32", "%10: bool[3,5] = equal %9 %3",
+            "%11: f64[3,5] = where %10 %0 0.0", "return %11"], "zeros")],
     "wide_indices": [Case("f64[3] i8[2]", lambda x, i: op("gather", x, op("abs", op("sign", i))), [
         "%4: i64[2] = cast %3 dtype=i64", "%5: f64[2] = gather %0 %4", "return %5"])],
     "outer_product": [Case("f64[3,1] f64[1,2]", lambda x, y: op("matmul", x, y), [
@@ -388,6 +398,16 @@ def test_a_training_step() -> None:
     backward = [line for line in found.lines if line.of is not None]
     assert len(backward) > 10
     assert all(line.source is not None for line in backward if line.op.name != "constant")
+
+
+def test_indices_counted_from_the_front_already() -> None:
+    graph = cr.trace(lambda x, y: cr.grad(cr.nn.cross_entropy)(x, y))(np.ones((3, 5)), np.arange(3))
+    assert sum(line.op.name == "less" for line in agree(graph, [np.eye(3, 5), np.array([4, -1, 0])]).lines) == 1
+
+
+def test_an_error_of_constants_is_left_to_the_run() -> None:
+    graph = graph_of("i64[2]", lambda x: op("add", x, op("pow", x.builder.constant(2), x.builder.constant(-1))))
+    assert "pow" in {line.op.name for line in simplify(graph).lines}
 
 
 def test_walls_around_inner_graphs() -> None:

@@ -110,11 +110,23 @@ def _one_per_row(r: Rewriter, x: int, indices: list[int]) -> int | None:
         return None
     if not np.array_equal(attr(counted, "value").array[:, 0], np.arange(n)):
         return None
-    places = r.cast(columns, INT)
-    wrapped = r.line("where", r.line("less", places, r.constant(0, INT)), r.line("add", places, r.constant(m, INT)),
-                     places)  # fmt: skip
-    numbers = r.builder.constant_line(np.arange(m, dtype=np.int32)[None])
-    return r.line("equal", r.cast(wrapped, I32), numbers)
+    numbers = r.builder.constant_line(np.arange(m, dtype=I32)[None])
+    return r.line("equal", r.cast(_from_the_front(r, r.cast(columns, INT), m), I32), numbers)
+
+
+def _from_the_front(r: Rewriter, places: int, size: int) -> int:
+    """Indices with ``size`` added to those below 0; as they are where that has been done."""
+    choice = r.made_by(places, "where")
+    if choice is not None:
+        given = choice.args[2]
+        if choice.args == _counted(r, given, size):
+            return places
+    return r.line("where", *_counted(r, places, size))
+
+
+def _counted(r: Rewriter, places: int, size: int) -> tuple[int, int, int]:
+    below = r.line("less", places, r.constant(0, INT))
+    return below, r.line("add", places, r.constant(size, INT)), places
 
 
 # ----------------------------------------------------------------------------------------------------------- products

@@ -40,8 +40,11 @@ def fold(r: Rewriter, line: Line) -> int | None:
     """f(constants) → constant, where all are scalars.  Exact: it is the evaluator that computes it."""
     if line.spec.shape != () or not all(r.made_by(a, "constant") for a in line.args):
         return None
-    with np.errstate(all="ignore"):
-        value = line.op.run(*[r.value(a) for a in line.args], **dict(line.attrs))
+    try:
+        with np.errstate(all="ignore"):
+            value = line.op.run(*[r.value(a) for a in line.args], **dict(line.attrs))
+    except ValueError:  # 2 ** -1 of integers: an error of the program when it runs
+        return None
     return r.constant(value, line.spec.dtype)
 
 
@@ -138,6 +141,15 @@ def multiply_negatives(r: Rewriter, line: Line) -> int | None:
     if r.made_by(y, "constant") and not r.shape(y):
         return r.line("mul", a, r.line("neg", y))
     return None
+
+
+def negative_out(r: Rewriter, line: Line) -> int | None:
+    """(-x)·y → -(x·y), x/(-y) → -(x/y): outside, a sum or a difference takes it up.  Exact."""
+    x, y = line.args
+    a, b = _negated(r, x), _negated(r, y)
+    if line.spec.dtype.kind not in "if" or (a is None) == (b is None):
+        return None
+    return r.line("neg", r.line(line.op.name, x if a is None else a, y if b is None else b))
 
 
 def divide_by_power_of_two(r: Rewriter, line: Line) -> int | None:
@@ -363,6 +375,14 @@ def drop_axes(r: Rewriter, line: Line) -> int | None:
     return r.reshape(r.line(line.op.name, *line.args, axes=attr(line, "axes"), keepdims=False), line.spec.shape)
 
 
+def sum_of_negative(r: Rewriter, line: Line) -> int | None:
+    """Σ-x → -Σx.  Exact, but for the sign of a zero: rounding is symmetric."""
+    positive = _negated(r, line.args[0])
+    if positive is None or line.spec.dtype.kind == "c":
+        return None
+    return r.line("neg", r.line("sum", positive, **dict(line.attrs)))
+
+
 def reduce_one(r: Rewriter, line: Line) -> int | None:
     """A reduction over axes of size 1 → reshape.  Exact, but that a sum of -0 alone stays -0."""
     (x,) = line.args
@@ -396,7 +416,8 @@ _REDUCED = (drop_axes, reduce_one, reduce_ends)
 
 TABLE = {
     "add": (add_nothing, add_negative), "sub": (subtract_nothing, subtract_negative),
-    "mul": (multiply_by_one, multiply_negatives), "div": (multiply_by_one, divide_by_power_of_two),
+    "mul": (multiply_by_one, multiply_negatives, negative_out),
+    "div": (multiply_by_one, divide_by_power_of_two, negative_out),
     "neg": (negate_twice,), "abs": (size_of_negative,), "pow": (small_power,),
     "maximum": (same_extreme,), "minimum": (same_extreme,),
     "chain_mul": (chain_of_known,), "where": (choose_known,), "logical_not": (not_of_logic,),
@@ -406,5 +427,5 @@ TABLE = {
     "broadcast_to": (shape_it_has, broadcast_twice, broadcast_of_ones), "index": (read_all, one_value),
     "unindex": (write_all,), "update": (write_all,),
     "concatenate": (join_one,),
-    "sum": _REDUCED, "max": _REDUCED, "min": _REDUCED, "any": _REDUCED, "all": _REDUCED,
+    "sum": (sum_of_negative, *_REDUCED), "max": _REDUCED, "min": _REDUCED, "any": _REDUCED, "all": _REDUCED,
 }  # fmt: skip
