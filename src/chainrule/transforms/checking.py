@@ -2,8 +2,9 @@
 
 For a graph f at x, with a random direction d and a random cotangent c (after HIPS/autograd's and JAX's testers):
 forward mode must give the difference quotient of f along d; reverse mode must satisfy ⟨c, J d⟩ = ⟨Jᵀ c, d⟩.  Order 2
-checks the derivative graphs the same way.  On a failure each line of the graph is checked alone, so that the message
-names the op, the input and the element that disagree.
+checks the derivative graphs the same way.  On a failure each line of the graph is checked alone, at the values it has
+here, and the element of the input is found by halving (directions that vary one half of the elements, then the half of
+that which disagrees), so that the message names the op, the input and the element, with both numbers.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from chainrule.graph.graph import Graph
 from chainrule.graph.source import user_source
 from chainrule.ops.expr import Expr
 from chainrule.trace.tracer import array_leaf, function_name, leaf_spec, trace_leaves
+from chainrule.transforms.arguments import argument_name, joined_name
 from chainrule.transforms.forward import jvp_graph
 from chainrule.transforms.reverse import select_outputs, vjp_graph
 
@@ -30,6 +32,15 @@ class Disagreement(NamedTuple):
     """Two numbers that should be one, and the room they were given."""
 
     what: str
+    derivative: float
+    difference: float
+
+
+class Place(NamedTuple):
+    """The element of the input at ``position`` whose derivative disagrees, with both numbers."""
+
+    position: int
+    element: tuple[int, ...]
     derivative: float
     difference: float
 
@@ -80,14 +91,26 @@ def check_grads(
     problem = check_graph(graph, inputs, wrt, order, modes, rng, tol, eps)
     if problem is None:
         return
-    culprit = find_line(graph, inputs, wrt, modes, rng, tol, eps)
+    culprit = find_line(graph, inputs, wrt, modes, rng, tol, eps, order)
+    names = _names(f, args)
+    place = worst_element(graph, inputs, wrt, modes, rng, tol, eps)
+    of = "" if place is None else f", of {_indexed(names[place.position], place.element)}"
+    said = problem if place is None else place
     raise GradientError(
-        f"a derivative of {function_name(f)} disagrees: {problem.what}",
-        expected=f"{problem.difference!r} (by finite differences)",
-        got=f"{problem.derivative!r}",
-        where=culprit or "no single op disagrees to first order; the points may lie at a kink",
+        f"a derivative of {function_name(f)} disagrees: {problem.what}{of}",
+        expected=f"{said.difference!r} (by finite differences)",
+        got=f"{said.derivative!r}",
+        where=culprit or "no single op disagrees; the points may lie at a kink",
         fix="correct the op's rule, or move the arguments away from a kink",
     )
+
+
+def _names(f: Callable[..., Any], args: Sequence[Any]) -> list[str]:
+    return [joined_name(argument_name(f, i), path) for i, arg in enumerate(args) for path in trees.paths(arg)]
+
+
+def _indexed(name: str, element: tuple[int, ...]) -> str:
+    return f"{name}[{', '.join(map(str, element))}]" if element else name
 
 
 def check_graph(
@@ -213,9 +236,64 @@ def _compare_pairing(
     return Disagreement("reverse mode, along a random direction", got, expected)
 
 
-def find_line(
+def worst_element(
     graph: Graph, inputs: Sequence[Any], wrt: tuple[int, ...], modes: Sequence[str], rng: np.random.Generator,
     tol: float | None, eps: float | None,
+) -> Place | None:  # fmt: skip
+    """The element whose first derivative disagrees, found by halving; None where none does.
+
+    Both numbers are the derivative by this element of ⟨c, f⟩, c being the cotangent that was drawn (1 for a scalar).
+    """
+    cotangents = [
+        np.ones((), s.dtype) if graph.output_specs == (s,) and s.shape == () else _random_like(s.shape, s.dtype, rng)
+        for s in graph.output_specs
+    ]
+    for mode in modes:
+        for i in wrt:
+            direction = _random_like(np.shape(inputs[i]), np.asarray(inputs[i]).dtype, rng)
+            if np.asarray(inputs[i]).dtype.kind == "c":
+                continue
+            found = _halved(graph, inputs, i, direction, cotangents, mode, tol, eps)
+            if found is not None:
+                return found
+    return None
+
+
+def _halved(
+    graph: Graph, inputs: Sequence[Any], i: int, direction: Any, cotangents: Sequence[Any], mode: str,
+    tol: float | None, eps: float | None,
+) -> Place | None:  # fmt: skip
+    def along(places: Array, vector: Any) -> tuple[float, float, bool]:
+        """The derivative and the difference quotient of ⟨c, f⟩ along ``vector`` at ``places``; whether they differ."""
+        part = np.zeros_like(vector).reshape(-1)
+        part[places] = vector.reshape(-1)[places]
+        step = part.reshape(np.shape(vector))
+        quotient = _difference(graph, inputs, (i,), [step], eps)
+        if mode == "rev":
+            seeds = tuple(range(len(graph.outputs)))
+            pulled = run_plan(vjp_graph(graph, (i,), seeds), [*inputs, *cotangents])[len(graph.outputs) :]
+            got = _pair(pulled, [step])[0]
+        else:
+            got = _pair(run_plan(jvp_graph(graph, (i,)), [*inputs, step])[len(graph.outputs) :], cotangents)[0]
+        expected, size = _pair(cotangents, quotient.values)
+        noise = sum(n * float(np.sum(np.abs(c))) for n, c in zip(quotient.noise, cotangents, strict=True))
+        rel = tol if tol is not None else (2e-2 if quotient.single else 1e-4)
+        return got, expected, not abs(got - expected) <= rel * max(abs(got), abs(expected), 0.1 * size) + noise + 1e-9
+
+    places = np.arange(np.size(direction))
+    if not len(places) or not along(places, direction)[2]:
+        return None
+    while len(places) > 1:
+        half = places[: len(places) // 2]
+        places = half if along(half, direction)[2] else places[len(places) // 2 :]
+    got, expected, _ = along(places, np.ones_like(direction))
+    element = np.unravel_index(int(places[0]), np.shape(direction))
+    return Place(i, tuple(int(n) for n in element), got, expected)
+
+
+def find_line(
+    graph: Graph, inputs: Sequence[Any], wrt: tuple[int, ...], modes: Sequence[str], rng: np.random.Generator,
+    tol: float | None, eps: float | None, order: int = 1,
 ) -> str | None:  # fmt: skip
     """The first line whose own derivative disagrees at the values it has here, in words; None if none does."""
     values: list[Any] = list(inputs)
@@ -231,16 +309,18 @@ def find_line(
         )  # fmt: skip
         if not smooth or line.op.name == "item" or not line.args:
             continue
-        for p in smooth:
-            alone = _single(graph, index)
-            if not alone.outputs:
+        alone = _single(graph, index)
+        for p in smooth if alone.outputs else ():
+            problem = check_graph(alone, args, (p,), order, modes, rng, tol, eps)
+            if problem is None:
                 continue
-            problem = check_graph(alone, args, (p,), 1, modes, rng, tol, eps)
-            if problem is not None:
-                return (
-                    f"op {line.op.name}, its argument {p}, {problem.what}: {problem.derivative!r} against "
-                    f"{problem.difference!r}, from {line.source}"
-                )
+            place = worst_element(alone, args, (p,), modes, rng, tol, eps)
+            said = problem if place is None else place
+            element = "" if place is None or not place.element else f", element {place.element}"
+            return (
+                f"op {line.op.name}, its argument {p}{element}, {problem.what}: {said.derivative!r} against "
+                f"{said.difference!r}, from {line.source}"
+            )
     return None
 
 
