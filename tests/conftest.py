@@ -12,6 +12,11 @@ from pathlib import Path
 import pytest
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--update-golden``: write the files that tests compare with, instead of failing."""
+    parser.addoption("--update-golden", action="store_true", help="write golden files anew")
+
+
 def _shared_data(name: str) -> Path:
     root = Path(os.environ.get("CHAINRULE_DATA") or Path(__file__).parents[2] / "shared" / "data")
     path = root / name

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule.base.errors import OptionError
-from chainrule.graph.graph import Graph
+from chainrule.graph.source import without_sources
 from chainrule.inspection import Lowered, lowered
 from chainrule.nn import parameter_count
 from chainrule.train.config import RunConfig
@@ -65,15 +65,7 @@ def training_step(name: str, *, batch_size: int | None, optimizer: str | None, a
         f"batch {config.batch_size}, {config.optimizer}"
     )
     call = lowered(make_step(loss, rule), (model, rule.init(model), x, y, None))
-    return Named(title, call._replace(name=f"step of {name}", graph=_without_sources(call.graph)))
-
-
-def _without_sources(graph: Graph) -> Graph:
-    """The graph without the user's lines, which here are none: only the command that was typed."""
-    lines = tuple(line._replace(source=None, attrs=tuple(
-        (name, _without_sources(value) if isinstance(value, Graph) else value) for name, value in line.attrs
-    )) for line in graph.lines)  # fmt: skip
-    return Graph(lines, graph.inputs, graph.outputs, graph.names)
+    return Named(title, call._replace(name=f"step of {name}", graph=without_sources(call.graph)))
 
 
 def _sizes(name: str) -> tuple[str, tuple[int, ...]]:

@@ -8,7 +8,7 @@ from types import FrameType
 
 import numpy as np
 
-from chainrule.graph.graph import Source
+from chainrule.graph.graph import Graph, Source
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _SITE = os.path.dirname(os.path.dirname(os.path.abspath(np.__file__)))
@@ -35,3 +35,12 @@ def user_source() -> Source | None:
             return found
         frame = frame.f_back
     return None
+
+
+def without_sources(graph: Graph) -> Graph:
+    """The graph without the user's lines, the graphs inside it as well."""
+    lines = []
+    for line in graph.lines:
+        attrs = tuple((name, without_sources(v) if isinstance(v, Graph) else v) for name, v in line.attrs)
+        lines.append(line._replace(source=None, attrs=attrs))
+    return Graph(tuple(lines), graph.inputs, graph.outputs, graph.names)
