@@ -15,6 +15,7 @@ except ImportError:
 
 from chainrule import __version__
 from chainrule.cli.cache import cache
+from chainrule.cli.diagnose import diagnose
 from chainrule.cli.predict import predict
 from chainrule.cli.profile import profile
 from chainrule.cli.show import show
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 app.command("train")(train)
 app.command("predict")(predict)
+app.command("diagnose")(diagnose)
 app.command("show")(show)
 app.command("profile")(profile)
 app.command("cache")(cache)

@@ -17,6 +17,7 @@ import typer
 
 from chainrule.base.errors import CheckpointError, DataError, OptionError, TrainingError
 from chainrule.cli.report_errors import EXIT_ERROR, EXIT_INTERRUPTED, in_words, note
+from chainrule.diagnose import KINDS
 from chainrule.nn import activations
 from chainrule.optim import optimizers
 from chainrule.optim.schedules import schedules
@@ -179,6 +180,15 @@ def train(
             help="Go on with the run in --out (or the newest in runs/), with its options; only --epochs may be given.",
         ),
     ] = False,
+    diagnose: Annotated[
+        int | None,
+        typer.Option(
+            "--diagnose",
+            metavar="N",
+            rich_help_panel=_OUTPUT,
+            help="Measure every N steps why the network learns or does not; writes diagnosis.html and diagnosis.json.",
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", rich_help_panel=_OUTPUT, help="Print the result as one last line of JSON.")
     ] = False,
@@ -191,7 +201,7 @@ def train(
     Ctrl-C saves; --resume goes on to the same result, bit for bit.
     """
     given: dict[str, Any] = {
-        "hidden": None if hidden is None else _sizes(hidden), "activation": activation, "dropout": dropout,
+        "hidden": None if hidden is None else parse_sizes(hidden), "activation": activation, "dropout": dropout,
         "optimizer": optimizer, "learning_rate": lr, "schedule": schedule, "epochs": epochs, "batch_size": batch_size,
         "weight_decay": weight_decay, "seed": seed, "validation": validation, "patience": patience,
         "label_smoothing": label_smoothing, "problem": problem,
@@ -202,9 +212,9 @@ def train(
         folder = _run_to_resume(out, task)
         fixed = {name: value for name, value in given.items() if name != "epochs"}
         _refuse_with_resume(fixed | {"task": task if out else None, "data": data, "target": target})
-        training = functools.partial(resume, folder, epochs=epochs, quiet=quiet)
+        training = functools.partial(resume, folder, epochs=epochs, quiet=quiet, diagnose=diagnose)
     else:
-        kind, source = _task(task, data, download, target)
+        kind, source = task_and_data(task, data, download, target)
         given |= {"data": source, "target": target}
         config = RunConfig.with_defaults(kind, **given)
         if out is not None:
@@ -212,7 +222,7 @@ def train(
         splits = load_data(config, download=download, progress=None if quiet else _Downloading())
         config = RunConfig.with_defaults(kind, rows=len(splits.train), **given)
         folder = out or _new_folder(_RUNS, Path(source).stem if kind == "table" and source else kind)
-        training = functools.partial(start, config, splits, folder, quiet=quiet)
+        training = functools.partial(start, config, splits, folder, quiet=quiet, diagnose=diagnose)
     try:
         result = training()
     except TrainingInterrupted as stop:
@@ -224,13 +234,27 @@ def train(
             raise
         note(f"error: {error}\n  the run is kept in {folder}")
         raise typer.Exit(EXIT_ERROR) from None
-    for line in _summary(result):
+    for line in (*_summary(result), *_diagnosis(result)):
         say(line)
     if as_json:
         print(json.dumps({name: _json_number(value) for name, value in result.summary.items()}), flush=True)
 
 
-def _sizes(text: str) -> tuple[int, ...]:
+def _diagnosis(result: RunResult) -> list[str]:
+    """The diagnosis of a run written to its folder, and its verdicts as lines of text."""
+    report = result.fit.diagnosis
+    if report is None:
+        return []
+    report.to_html(result.folder / "diagnosis.html")
+    report.to_json(result.folder / "diagnosis.json")
+    return [
+        f"diagnosis: {', '.join(KINDS[kind] for kind in report.kinds) or 'healthy'}",
+        *map(str, report.verdicts), f"diagnosis: {result.folder / 'diagnosis.html'}",
+    ]  # fmt: skip
+
+
+def parse_sizes(text: str) -> tuple[int, ...]:
+    """The sizes of hidden layers, written with commas.  Raises OptionError for anything else."""
     if text.strip().lower() in ("", "none", "0"):
         return ()
     try:
@@ -242,7 +266,7 @@ def _sizes(text: str) -> tuple[int, ...]:
         ) from None  # fmt: skip
 
 
-def _task(task: str | None, data: Path | None, download: bool, target: str | None) -> tuple[str, str | None]:
+def task_and_data(task: str | None, data: Path | None, download: bool, target: str | None) -> tuple[str, str | None]:
     """The kind of task, and the absolute path of its data."""
     kind, source = task or "digits", data
     if task is not None and task not in ("digits", "mnist"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -91,8 +92,8 @@ def try_remedy(
     if better is None:
         return None
     rows = data or subject.batch
-    measure = better.measure
-    before = _train(dataclasses.replace(setup, measure=measure), rows, steps, seed)
+    as_it_was = dataclasses.replace(setup, measure=better.measure, on_all_rows=better.on_all_rows)
+    before = _train(as_it_was, rows, steps, seed)
     after = _train(better, rows, steps, seed)
     return Trial(verdict, better.change, before, after)
 
@@ -108,11 +109,12 @@ def _as_it_was(report: Report, subject: Subject) -> Setup:
 def _train(setup: Setup, data: tuple[Any, ...], steps: int, seed: int) -> tuple[float, ...]:
     """The loss at each step; NaN from where it can't go on."""
     gradient_of = value_and_grad(setup.loss)
-    optimizer, measure = setup.optimizer, setup.measure
+    optimizer, measure = setup.optimizer, setup.measure or setup.loss
+    other = setup.measure is not None or setup.on_all_rows
 
-    def step(model: Any, state: Any, x: Any, y: Any) -> Any:
+    def step(model: Any, state: Any, x: Any, y: Any, shown_x: Any, shown_y: Any) -> Any:
         value, gradient = gradient_of(model, x, y)
-        shown = value if measure is None else measure(model, x, y)
+        shown = measure(model, shown_x, shown_y) if other else value
         updates, state = optimizer.update(gradient, state, model)
         return apply_updates(model, updates), state, shown
 
@@ -120,11 +122,12 @@ def _train(setup: Setup, data: tuple[Any, ...], steps: int, seed: int) -> tuple[
     model, state = trees.map(np.array, setup.model), optimizer.init(setup.model)
     curve: list[float] = []
     with np.errstate(all="ignore"):
-        for x, y in _batches(setup, data, steps, seed):
+        whole = _prepared(setup, data)
+        for x, y in _batches(setup, whole, steps, seed):
             value = float("nan")
             if not curve or math.isfinite(curve[-1]):
                 try:
-                    model, state, shown = jitted(model, state, x, y)
+                    model, state, shown = jitted(model, state, x, y, *(whole if setup.on_all_rows else (x, y)))
                     value = float(shown)
                 except (ChainruleError, IndexError):  # labels that are no classes stop the training at once
                     value = float("nan")
@@ -132,11 +135,14 @@ def _train(setup: Setup, data: tuple[Any, ...], steps: int, seed: int) -> tuple[
     return tuple(curve)
 
 
-def _batches(setup: Setup, data: tuple[Any, ...], steps: int, seed: int) -> Any:
-    """The batches of a training: of one size, drawn by the seed, or all rows each time."""
+def _prepared(setup: Setup, data: tuple[Any, ...]) -> tuple[Any, Any]:
     x, y = np.asarray(data[0]), np.asarray(data[1])
-    if setup.prepare is not None:
-        x, y = setup.prepare(x, y)
+    return (x, y) if setup.prepare is None else setup.prepare(x, y)
+
+
+def _batches(setup: Setup, data: tuple[Any, Any], steps: int, seed: int) -> Iterator[tuple[Any, Any]]:
+    """The batches of a training: of one size, drawn by the seed, or all rows each time."""
+    x, y = data
     rng = np.random.default_rng(seed)
     rows = min(setup.rows or len(x), len(x))
     for _ in range(steps):

@@ -37,7 +37,7 @@ def draw(report: Report, path: Path | None = None) -> Any:
     except ImportError as error:
         raise UnsupportedError(
             "pictures need matplotlib", expected="matplotlib, which the extra chainrule[pictures] installs",
-            got=str(error), where="Report.plot", fix="pip install 'chainrule[pictures]', or report.to_html('report.html')",
+            got=str(error), where="Report.plot", fix="pip install 'chainrule[pictures]', or use report.to_html",
         ) from None  # fmt: skip
     figure = Figure(figsize=(11, 7), layout="constrained")
     axes = figure.subplots(2, 2)

@@ -35,7 +35,8 @@ Change = Callable[[list[Any]], Any]
 class Setup:
     """A training: model, loss, optimizer, what is done to each batch, rows per step, and what was changed in words.
 
-    ``measure``: the loss that both curves of a trial are drawn with, where the training loss itself was changed.
+    ``measure``: the loss that both curves of a trial are drawn with, where the training loss itself was changed;
+    ``on_all_rows``: it is taken on all rows instead of each batch.
     """
 
     model: Any
@@ -45,6 +46,7 @@ class Setup:
     rows: int | None = None
     change: str = ""
     measure: Callable[..., Any] | None = None
+    on_all_rows: bool = False  # a curve over batches of two rows shows their noise
 
 
 def remedied(verdict: Verdict, findings: Findings, subject: Subject, setup: Setup, seed: int) -> Setup | None:
@@ -178,7 +180,7 @@ def _label_shape(case: _Case) -> Setup | None:
 
 def _larger_batch(case: _Case) -> Setup:
     rows = 8 * (case.findings.batch_size or len(case.subject.batch[0]))
-    return dataclasses.replace(case.setup, rows=rows, change=f"{rows} rows per step")
+    return dataclasses.replace(case.setup, rows=rows, on_all_rows=True, change=f"{rows} rows per step")
 
 
 def _finite_rows(case: _Case) -> Setup | None:

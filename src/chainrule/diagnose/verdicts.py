@@ -295,7 +295,7 @@ def _rate(findings: Findings) -> Iterable[Verdict]:
         yield Verdict(
             "rate_high", moved, "the learning rate is too high: a step raises the loss it should lower",
             f"the loss goes from {findings.measurement.loss:.4g} to {findings.measurement.after:.4g} in one step; "
-            f"along it the lowest point is at {step.best:.2g} of the step; the step is up to {step.update:.2g} of a weight",
+            f"along it the lowest point is at {step.best:.2g} of it; it is up to {step.update:.2g} of a weight",
             f"divide the learning rate by {max(2.0, 1 / step.best if step.best > 0 else 10.0):.1g}", factor=step.best,
         )  # fmt: skip
     elif step.tried >= _TOO_SHORT and step.update < _SMALL_UPDATE:

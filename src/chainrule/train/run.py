@@ -117,10 +117,12 @@ def task_functions(task: str, outputs: int, scale: Any, label_smoothing: float) 
 
 
 def start(
-    config: RunConfig, splits: data.Splits, folder: Path, *, quiet: bool = False, callbacks: tuple[Callback, ...] = ()
-) -> RunResult:
+    config: RunConfig, splits: data.Splits, folder: Path, *, quiet: bool = False,
+    callbacks: tuple[Callback, ...] = (), diagnose: int | None = None,
+) -> RunResult:  # fmt: skip
     """Train on ``splits``, as :func:`load_data` gives them, into ``folder``, which must be new or empty.
 
+    ``diagnose``: measure every so many steps why the network learns or does not, as ``fit`` does.
     Raises :class:`TrainingError` when it is not, or can't be written, and all that ``fit`` raises.
     """
     if config.label_smoothing and splits.train.task == "regression":
@@ -133,7 +135,7 @@ def start(
     check_writable(folder)
     # First, because a folder with a configuration is one that can be resumed.
     config.save(folder / "config.toml", {"facts": {"inputs": _inputs(splits), "outputs": output_size(splits)}})
-    return _run(config, splits, folder, quiet=quiet, callbacks=callbacks)
+    return _run(config, splits, folder, quiet=quiet, callbacks=callbacks, diagnose=diagnose)
 
 
 def check_new(folder: Path) -> None:
@@ -147,8 +149,9 @@ def check_new(folder: Path) -> None:
 
 
 def resume(
-    folder: Path, *, epochs: int | None = None, quiet: bool = False, callbacks: tuple[Callback, ...] = ()
-) -> RunResult:
+    folder: Path, *, epochs: int | None = None, quiet: bool = False, callbacks: tuple[Callback, ...] = (),
+    diagnose: int | None = None,
+) -> RunResult:  # fmt: skip
     """Go on with the run in ``folder`` from its newest checkpoint; ``epochs`` replaces how many there shall be.
 
     Raises :class:`CheckpointError` when there is no run, and all that :func:`start` raises.
@@ -161,7 +164,7 @@ def resume(
     remove_leftovers(folder)
     if epochs is not None:
         config.save(folder / "config.toml", {"facts": {"inputs": _inputs(splits), "outputs": output_size(splits)}})
-    return _run(config, splits, folder, quiet=quiet, callbacks=callbacks)
+    return _run(config, splits, folder, quiet=quiet, callbacks=callbacks, diagnose=diagnose)
 
 
 def _inputs(splits: data.Splits) -> int:
@@ -169,8 +172,9 @@ def _inputs(splits: data.Splits) -> int:
 
 
 def _run(
-    config: RunConfig, splits: data.Splits, folder: Path, *, quiet: bool, callbacks: tuple[Callback, ...]
-) -> RunResult:
+    config: RunConfig, splits: data.Splits, folder: Path, *, quiet: bool, callbacks: tuple[Callback, ...],
+    diagnose: int | None,
+) -> RunResult:  # fmt: skip
     if not (folder / "preprocessor.json").exists():
         write_atomic(folder / "preprocessor.json", json.dumps(splits.preprocessor.to_dict(), indent=1))
     outputs = output_size(splits)
@@ -196,6 +200,7 @@ def _run(
             checkpoint=folder / "checkpoints",
             resume=True,
             progress=not quiet,
+            diagnose=diagnose,
         )
     log.rewrite(result.history)
     trained: nn.MLP = result.model
