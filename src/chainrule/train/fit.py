@@ -46,6 +46,7 @@ from chainrule.train.step import (
     make_step,
     takes_key,
 )
+from chainrule.train.together import Together
 
 # Metrics on the training rows are taken from at most about this many of them: an even sample costs less than an epoch.
 _METRIC_ROWS = 10_000
@@ -250,6 +251,7 @@ class _Loop:
         keyed = takes_key(self.loss)
         root = random.key(self.seed)
         batches = -(-len(self.train[0]) // self.batch_size)
+        together = Together(step, len(self.train[0]) // self.batch_size, self.every, self.monitor, self.on_step is None)
         bar = Progress(enabled=show_progress, epochs=self.epochs, steps_per_epoch=batches, done=state.step)
         stopped = self._stop_reason()
         if stopped is None and self.last_saved is None:
@@ -260,7 +262,11 @@ class _Loop:
                 order = permutation(len(self.train[0]), self.seed, state.epoch)
                 while state.batch < batches:
                     before = time.perf_counter()
-                    self._step(step, order, random.fold_in(root, state.step) if keyed else None)
+                    if together.fits(state.step, state.batch):
+                        self._steps(together, order, root if keyed else None)
+                    else:
+                        self._step(step, order, random.fold_in(root, state.step) if keyed else None)
+                        together.took(time.perf_counter() - before)
                     self.seconds_here += time.perf_counter() - before
                     bar.step(state.step, self._last_loss)
                     state.seconds = time.perf_counter() - began
@@ -285,27 +291,52 @@ class _Loop:
         )
         state.model, state.optimizer_state, loss, norms, sums = step(state.model, state.optimizer_state, x, y, key)
         value, norms, sums = float(loss), np.array(norms, dtype=np.float64), np.asarray(sums)
-        kept = "no checkpoint was asked for" if self.last_saved is None else f"the last good state is {self.last_saved}"
-        try:
-            check_finite(
-                value, norms, sums, x, y, layers=self.layers,
-                place=f"step {state.step + 1} (epoch {state.epoch + 1}, batch {state.batch + 1})",
-                kept=kept,
-            )  # fmt: skip
-        except TrainingError as error:
-            self._explain(error, step)
-            raise
+        self._check(step, value, norms, sums, x, y)
         if watched and self.monitor is not None:
             self.monitor.after(state.model)
-        state.step += 1
-        state.batch += 1
-        state.loss_sum += value * len(x)
-        state.norm_sums += norms
-        self.steps_here += 1
-        self._last_loss = value
+        self._count([value], norms[None], len(x))
         if self.on_step is not None:
             by_layer = dict(zip(self.layers, norms.tolist(), strict=True))
             self.on_step(StepEnd(state.epoch + 1, state.step, value, by_layer, state.model))
+
+    def _steps(self, together: Together, order: Array, root: Any) -> None:
+        """Many steps in one native call; the same bits as one by one."""
+        state, size = self.state, self.batch_size
+        low = state.batch * size
+        rows = order[low : low + together.count * size].reshape(together.count, size)
+        self.replay.keep(state.step, state.model, state.optimizer_state)
+        state.model, state.optimizer_state, losses, norms, sums = together.run(
+            state.model, state.optimizer_state, *self.train, rows, state.step, root
+        )
+        finite = np.isfinite(losses) & np.isfinite(norms).all(1) & np.isfinite(sums).all(1)
+        good = together.count if finite.all() else int(np.argmin(finite))
+        norms = np.asarray(norms, np.float64)
+        self._count(losses[:good].tolist(), norms[:good], size)
+        if good < together.count:
+            x, y, _ = self._batch(state.step)
+            self._check(together.step, float(losses[good]), norms[good], sums[good], x, y)
+
+    def _count(self, losses: list[float], norms: Array, rows: int) -> None:
+        """Take steps into account: their losses and, for each, the gradient norms of all layers."""
+        state = self.state
+        state.step += len(losses)
+        state.batch += len(losses)
+        for value in losses:
+            state.loss_sum += value * rows
+        state.norm_sums = np.cumsum(np.vstack([state.norm_sums, norms]), axis=0)[-1]  # in order, as one by one
+        self.steps_here += len(losses)
+        self._last_loss = losses[-1] if losses else self._last_loss
+
+    def _check(self, step: Any, value: float, norms: Array, sums: Array, x: Array, y: Array) -> None:
+        """Raise TrainingError, with what made it so, unless the step on ``x`` and ``y`` is finite."""
+        state = self.state
+        kept = "no checkpoint was asked for" if self.last_saved is None else f"the last good state is {self.last_saved}"
+        place = f"step {state.step + 1} (epoch {state.epoch + 1}, batch {state.batch + 1})"
+        try:
+            check_finite(value, norms, sums, x, y, layers=self.layers, place=place, kept=kept)
+        except TrainingError as error:
+            self._explain(error, step)
+            raise
 
     def _explain(self, error: TrainingError, step: Any) -> None:
         """Add to ``error`` what made the step that just ran not finite."""

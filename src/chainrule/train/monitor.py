@@ -21,6 +21,10 @@ class Monitor(Protocol):
         """Called before step number ``step`` (from 0); whether :meth:`after` is to be called behind it."""
         ...
 
+    def next_step(self, step: int) -> int:
+        """The first step, of number ``step`` or more, that is worth a call of :meth:`before`."""
+        ...
+
     def after(self, model: Any) -> None:
         """Called with the model after a step that was looked at."""
         ...

@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule import random
 from chainrule.api import jit, value_and_grad
 from chainrule.base import trees
 from chainrule.base.errors import OptionError, TrainingError
 from chainrule.nn.layers import layers_of
 from chainrule.optim import Optimizer, apply_updates
+from chainrule.transforms.control import scan
 
 Array = NDArray[Any]
 Loss = Callable[..., Any]
@@ -77,6 +79,28 @@ def make_step(loss: Loss, optimizer: Optimizer) -> Callable[..., Any]:
         return model, state, value, np.stack(norms), np.stack(sums)
 
     jitted: Callable[..., Any] = jit(step, donate_argnums=(0, 1))
+    return jitted
+
+
+def make_steps(step: Callable[..., Any]) -> Callable[..., Any]:
+    """Many training steps as one jitted function, a loop over batches in native code.
+
+    ``steps(model, state, x, y, rows, numbers, root) -> (model, state, losses, norms, sums)``: step i, number
+    ``numbers[i]`` of the run, is on the rows ``rows[i]`` (of shape (k, batch)) of all data ``x`` and ``y``; its key is
+    that number folded into ``root``, or None where that is None.  The results are those of :func:`make_step`, stacked.
+    """
+
+    def steps(model: Any, state: Any, x: Any, y: Any, rows: Any, numbers: Any, root: Any) -> Any:
+        def body(carry: Any, batch: Any) -> Any:
+            at, number = batch
+            key = None if root is None else random.fold_in(root, number)
+            *carry, loss, norms, sums = step(*carry, x[at], y[at], key)
+            return tuple(carry), (loss, norms, sums)
+
+        (model, state), (losses, norms, sums) = scan(body, (model, state), (rows, numbers))
+        return model, state, losses, norms, sums
+
+    jitted: Callable[..., Any] = jit(steps, donate_argnums=(0, 1))
     return jitted
 
 
