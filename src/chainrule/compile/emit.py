@@ -164,12 +164,12 @@ def _extreme(intrinsic: str, signed: str, unsigned: str) -> Emitter:
     def emit(code: Code, dtype: DType, args: tuple[str, ...]) -> str:
         t = llvm_type(dtype)
         if dtype.kind == "f":
-            # llvm.maximum has no vector form on x86 that pays; NumPy's rule is: NaN if either is.
-            less = "ogt" if intrinsic == "maximum" else "olt"
+            # llvm.maximum has no vector form on x86 that pays; NumPy's rule is: NaN if either is.  A comparison and
+            # its choice are one instruction, which gives the second where either is NaN.
+            wins = code.new(f"fcmp {'ogt' if intrinsic == 'maximum' else 'olt'} {t} {args[0]}, {args[1]}")
+            found = code.new(f"select i1 {wins}, {t} {args[0]}, {t} {args[1]}")
             unordered = code.new(f"fcmp uno {t} {args[0]}, {args[0]}")
-            wins = code.new(f"fcmp {less} {t} {args[0]}, {args[1]}")
-            first = code.new(f"or i1 {wins}, {unordered}")
-            return code.new(f"select i1 {first}, {t} {args[0]}, {t} {args[1]}")
+            return code.new(f"select i1 {unordered}, {t} {args[0]}, {t} {found}")
         if dtype.kind == "b":
             return code.new(f"{'or' if intrinsic == 'maximum' else 'and'} i1 {args[0]}, {args[1]}")
         name = signed if dtype.kind == "i" else unsigned

@@ -15,6 +15,7 @@ from chainrule.compile.rewrites import attr
 from chainrule.graph.graph import Line
 
 I32 = np.dtype(np.int32)
+NARROW = 8  # columns below which a row of them is too short for vectors
 
 # --------------------------------------------------------------------------------------------------------- reductions
 
@@ -139,17 +140,31 @@ def outer_product(r: Rewriter, line: Line) -> int | None:
 
 
 def whole_number_product(r: Rewriter, line: Line) -> int | None:
-    """A product of matrices of integers or bools → sums of products along rows.  Exact: integers wrap around."""
+    """A product of matrices of integers or bools → sums of products.  Exact: integers wrap around.
+
+    Added up over the first axis, a row of y at a time; for narrow y over the last, along rows of both.
+    """
     x, y = line.args
     kind = line.spec.dtype.kind
     if kind not in "iub":
         return None
     *lead, n, k = r.shape(x)
     *behind, _, m = r.shape(y)
-    turned = r.transpose(y, (*range(len(behind)), len(behind) + 1, len(behind)))
-    terms = r.line("mul", r.reshape(x, (*lead, n, 1, k)), r.reshape(turned, (*behind, 1, m, k)))
-    last = len(r.shape(terms)) - 1
-    return r.cast(r.line("any" if kind == "b" else "sum", terms, axes=(last,), keepdims=False), line.spec.dtype)
+    if m < NARROW:
+        x = r.reshape(x, (*lead, n, 1, k))
+        y = r.reshape(_turned(r, y), (*behind, 1, m, k))
+    else:
+        x = r.reshape(_turned(r, x), (*lead, k, n, 1))
+        y = r.reshape(y, (*behind, k, 1, m))
+    terms = r.line("mul", x, y)
+    axis = len(r.shape(terms)) - (1 if m < NARROW else 3)
+    return r.cast(r.line("any" if kind == "b" else "sum", terms, axes=(axis,), keepdims=False), line.spec.dtype)
+
+
+def _turned(r: Rewriter, x: int) -> int:
+    """The last two axes exchanged."""
+    rank = len(r.shape(x))
+    return r.transpose(x, (*range(rank - 2), rank - 1, rank - 2))
 
 
 # ------------------------------------------------------------------------------------------ functions made of others
