@@ -55,9 +55,11 @@ def op(name: str, *args: Any, **attrs: Any) -> Any:
 
 
 class Generator:
-    """One program under construction: ``pool`` holds the lines that may be used."""
+    """One program under construction: ``pool`` holds the lines that may be used, of about ``most`` elements."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, most: int = MOST) -> None:
+        self.most = most
+        self.sizes = SIZES if most == MOST else (1, 33, 65, 128, 200, 257)
         self.rng = np.random.default_rng(seed)
         self.builder = Builder()
         self.pool: list[Expr] = []
@@ -75,12 +77,12 @@ class Generator:
         return np.asarray(self.builder.value(x.index))
 
     def shape(self, rank: int | None = None) -> tuple[int, ...]:
-        """A shape of at most ``MOST`` elements."""
+        """A shape of at most ``most`` elements."""
         rank = int(self.rng.choice(5, p=(0.1, 0.25, 0.35, 0.2, 0.1))) if rank is None else rank
         sizes: list[int] = []
         for _ in range(rank):
-            room = MOST // max(math.prod(sizes), 1)
-            sizes.append(0 if self.chance(0.01) else self.pick([n for n in SIZES if n <= max(room, 1)]))
+            room = self.most // max(math.prod(sizes), 1)
+            sizes.append(0 if self.chance(0.01) else self.pick([n for n in self.sizes if n <= max(room, 1)]))
         return tuple(int(n) for n in self.rng.permutation(sizes)) if sizes else ()
 
     def fresh(self, spec: Spec) -> Expr:
@@ -215,7 +217,7 @@ class Generator:
             b = op("transpose", b, axes=(*range(len(behind)), len(behind) + 1, len(behind)))
             if behind != tuple(lead):
                 b = op("broadcast_to", b, shape=(*lead, k, n))
-        if math.prod((*lead, m, n)) > 4 * MOST:
+        if math.prod((*lead, m, n)) > 4 * self.most:
             return x
         return op("mul", op("matmul", a, b), 1 / math.sqrt(max(k, 1)))
 
@@ -227,9 +229,9 @@ class Generator:
         if choice == "transpose":
             return op("transpose", x, axes=tuple(int(a) for a in self.rng.permutation(len(x.shape))))
         if choice == "broadcast_to":
-            lead = (self.pick((1, 2, 3)),) if self.chance(0.5) and math.prod(x.shape) < MOST // 3 else ()
+            lead = (self.pick((1, 2, 3)),) if self.chance(0.5) and math.prod(x.shape) < self.most // 3 else ()
             room = 2
-            shape = tuple(room if n == 1 and math.prod(x.shape) < MOST // 16 else n for n in x.shape)
+            shape = tuple(room if n == 1 and math.prod(x.shape) < self.most // 16 else n for n in x.shape)
             return op("broadcast_to", x, shape=(*lead, *shape))
         key = self._key(x.shape)
         if choice == "index":
@@ -300,7 +302,7 @@ class Generator:
         count = int(self.rng.integers(1, len(x.shape) + 1))
         places = self.shape(int(self.rng.integers(0, 3)))
         rest = x.shape[count:]
-        if math.prod((*places, *rest)) > MOST:
+        if math.prod((*places, *rest)) > self.most:
             return x
         indices = self._indices(x.shape, count, places)
         if name == "gather":
@@ -398,7 +400,7 @@ class Generator:
         for x in made if isinstance(made, tuple) else (made,):
             if not isinstance(x, Expr) or x.dtype.kind == "c" or any(x.index == y.index for y in self.pool):
                 continue
-            if math.prod(x.shape) > 4 * MOST:
+            if math.prod(x.shape) > 4 * self.most:
                 continue
             values = self.value(x)
             if x.dtype.kind == "f" and values.size and x.dtype != np.float16:

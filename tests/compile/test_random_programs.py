@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("llvmlite")
 
 from perturbation import Bound, bounds, difference, informative, perturbed
-from random_programs import random_program
+from random_programs import Generator, random_program
 from shrinking import cut, shrunk
 
 import chainrule as cr
@@ -72,6 +72,24 @@ def test_programs(block: int) -> None:
 @pytest.mark.parametrize("block", range(20))
 def test_500_programs(block: int, unchecked_graphs: None) -> None:
     agree(range(25 * block, 25 * (block + 1)))
+
+
+@pytest.mark.parametrize("seed", [0, 3, 4])
+def test_programs_whose_kernels_are_cut_into_parts(seed: int) -> None:
+    program = Generator(seed, most=60_000).run(25)
+    assert compile_graph(program.forward).plan.parallel
+    assert wrong(program.graph, program.args) == ""
+
+
+@pytest.mark.parametrize("seed", [2, 6, 13, 19])
+def test_donated_arguments_change_no_bits(seed: int) -> None:
+    graph, args, _ = random_program(seed, 25)  # gradients are of their inputs' types: they may take their memory
+    donated = compile_graph(graph, range(graph.inputs))
+    assert donated.plan.main.shared
+    for _ in range(2):
+        wanted = compile_graph(graph)(args)
+        found = donated([a.copy() for a in args])
+        assert [np.asarray(f).tobytes() for f in found] == [np.asarray(w).tobytes() for w in wanted]
 
 
 # ----------------------------------------------------------------------------------- the test itself is put to the test

@@ -136,7 +136,7 @@ class _Checker:
         """Check that a value is known and of ``dtype``; the whole numbers it may be."""
         if isinstance(value, tuple):
             known = np.asarray(value[0])
-            return (float(known), float(known)) if known.dtype.kind in "iu" else _EVERYWHERE
+            return (int(known), int(known)) if known.dtype.kind in "iu" else _EVERYWHERE
         if value not in scope:
             self.refuse("a name is used where it is not known", "one defined before, in this loop or around it", value)
         found = scope[value]
@@ -188,17 +188,18 @@ class _Checker:
                         "no buffer of this kernel" if known is None else known)  # fmt: skip
         if known.dtype != dtype:
             self.refuse(f"{_named(buffer)} has another dtype", known.dtype, dtype)
-        low = high = float(place.offset)
+        low: float = place.offset  # ints, or infinite: never rounded
+        high = low
         for var, stride in place.terms:
             if var not in scope:
                 self.refuse("a place names a variable that is not known", "a loop around this statement", var)
             dtype_of = scope[var].dtype
             if dtype_of is not None and dtype_of.kind not in "iu":
                 self.refuse("a place is a whole number", "a loop variable or an index", dtype_of)
-            ends = [stride * end for end in scope[var].range]
+            ends = [stride * end for end in scope[var].range] if stride else [0]
             low, high = low + min(ends), high + max(ends)
         if turns and not (low >= 0 and high < known.elements):
-            self.refuse(f"a place outside of {_named(buffer)}", f"0 to {known.elements - 1}", f"{low:g} to {high:g}")
+            self.refuse(f"a place outside of {_named(buffer)}", f"0 to {known.elements - 1}", f"{low} to {high}")
         if write:
             self.written[buffer] = self.written.get(buffer, 0) + turns
 
