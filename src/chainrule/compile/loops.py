@@ -168,7 +168,7 @@ CHEAP = frozenset({"add", "sub", "mul", "neg", "where", "cast", "maximum", "mini
                        "less_equal", "greater_equal", "not_equal", "abs", "chain_mul", "div"})  # fmt: skip
 _NEUTRAL = {"sum": 0, "max": -np.inf, "min": np.inf, "any": False, "all": True}
 _UPDATES = {"sum": "add", "max": "maximum", "min": "minimum", "any": "logical_or", "all": "logical_and"}
-COLUMN_BLOCK = 64
+COLUMN_BLOCK = 512  # narrower, and each row of a large matrix is another page; wider, and threads have too few
 
 
 def _neutral(op: str, dtype: DType) -> Any:
