@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from typing import Any, NamedTuple
@@ -126,8 +127,9 @@ def test_a_loop_shows_its_kernels_behind_it(capsys: pytest.CaptureFixture[str]) 
         return cr.scan(lambda h, row: (np.tanh(h + row), np.sum(h)), x[0], x)
 
     text = shown(capsys, walk, X, stage="fused")
-    assert "loop or branch" in text
-    assert "\nkernel 0.0: " in text or "\nkernel 1.0: " in text
+    assert ": scan of 3 turns" in text
+    assert re.search(r"\n  body = graph\(%0.*: f32\[4\], %1.*: f32\[4\]\) -> \(f32\[4\], f32\[\]\)\n", text)
+    assert re.search(r"\nkernel \d\.0: row over 4", text)
 
 
 def test_forward_backward_and_update_are_named(capsys: pytest.CaptureFixture[str]) -> None:
@@ -204,7 +206,7 @@ def test_kernels_in_loops_are_counted_and_calls_of_numpy_are_rows() -> None:
     assert turns
     assert set(turns.values()) == {50}
     assert [row.calls for row in found.rows if row.kind == "NumPy"] == [1]
-    assert [row.calls for row in found.rows if row.kind == "loop or branch"] == [1]
+    assert [row.calls for row in found.rows if row.kind == "scan"] == [1]
     numpy_row = next(row for row in found.rows if row.kind == "NumPy")
     assert (numpy_row.flops, numpy_row.limit) == (0, "")
 

@@ -24,12 +24,14 @@ from chainrule.compile.finish import finish_kernel, is_ridden
 from chainrule.compile.fuse import Cluster
 from chainrule.compile.parts import Part, Plan
 from chainrule.compile.target import Target, host
+from chainrule.compile.views import VIEW_OPS
 from chainrule.graph.graph import Graph
 
 STAGES = ("graph", "simplified", "fused", "loops", "llvm", "asm")
 _WIDTH = 110
 _SOURCES = 2
 """Source lines named in a heading; of more only the number is said."""
+_REGIONS = {"scan": "scan", "while_loop": "while loop", "cond": "branch"}
 _INNER = {"while_loop": ("test", "body"), "cond": ("true", "false")}
 
 
@@ -96,7 +98,7 @@ def stage_text(
         if not wanted:
             raise choose("kernel", kernel, [s.label for s in every] or ["none: nothing is computed"], where="show")
     if stage == "fused":
-        return "\n".join(map(_cluster_text, wanted)) or "nothing to compute"
+        return "\n\n".join(map(_cluster_text, wanted)) or "nothing to compute"
     if stage == "loops":
         return "\n\n".join(_loops_text(plan, step) for step in wanted) or "nothing to compute"
     if stage == "llvm":
@@ -123,7 +125,15 @@ def linked(plan: Plan) -> str:
 
 def heading(step: Step) -> str:
     """``kernel 3: row over 64×10: max, sub, exp, sum, div``: what a cluster does, in a line."""
-    return f"{_named(step)}: {kind_of(step)} over {size_of(step)}: {', '.join(operations_of(step))}"
+    operations = operations_of(step)
+    return f"{_named(step)}: {_what(step)}" + (f": {', '.join(operations)}" if operations else "")
+
+
+def _what(step: Step) -> str:
+    size = size_of(step)
+    if step.cluster.kind == "region":
+        return f"{kind_of(step)} of {size}" if size else kind_of(step)
+    return f"{kind_of(step)} over {size}"
 
 
 def _named(step: Step) -> str:
@@ -145,18 +155,24 @@ def phase_of(step: Step) -> str:
 
 def kind_of(step: Step) -> str:
     """What sort of kernel it is, in words."""
-    return {"call": "NumPy", "region": "loop or branch"}.get(step.cluster.kind, step.cluster.kind)
+    if step.cluster.kind == "region":
+        return _REGIONS.get(step.part.graph.lines[step.cluster.lines[0]].op.name, "call")
+    return {"call": "NumPy"}.get(step.cluster.kind, step.cluster.kind)
 
 
 def size_of(step: Step) -> str:
-    """What it walks over, ``64×128``."""
+    """What it walks over, ``64×128``; ``50 turns`` of a loop whose number of turns is known."""
+    if step.cluster.kind == "region":
+        turns = dict(step.part.graph.lines[step.cluster.lines[0]].attrs).get("length")
+        return "" if turns is None else f"{turns} turn{'s' if turns != 1 else ''}"
     return "×".join(map(str, step.cluster.domain)) or "1"
 
 
 def operations_of(step: Step) -> list[str]:
-    """Its operations in order, those that follow one another counted: ``mul``, ``add ×3``."""
+    """Its operations in order, those that follow one another counted: ``mul``, ``add ×3``.  None of a loop's own."""
     found: list[tuple[str, int]] = []
-    for name in (step.part.graph.lines[i].op.name for i in step.cluster.lines):
+    names = [] if step.cluster.kind == "region" else [step.part.graph.lines[i].op.name for i in step.cluster.lines]
+    for name in ("copy" if name in VIEW_OPS else name for name in names):
         if found and found[-1][0] == name:
             found[-1] = name, found[-1][1] + 1
         else:
@@ -192,7 +208,7 @@ def _cluster_text(step: Step) -> str:
     fused, graph = step.part.fused, step.part.graph
     where = _places_text(step)
     comment = f"   # {where}" if where else ""
-    rows = [f"{_named(step)}: {kind_of(step)} over {size_of(step)}{comment}"]
+    rows = [f"{_named(step)}: {_what(step)}{comment}", *_inner_text(step)]
     inline = {i: str(line.attrs[0][1].array[()]) for i, line in enumerate(graph.lines)
               if line.op.name == "constant" and not line.spec.shape}  # fmt: skip
     for index in step.cluster.lines:
@@ -203,6 +219,14 @@ def _cluster_text(step: Step) -> str:
     return "\n".join(rows)
 
 
+def _inner_text(step: Step) -> list[str]:
+    """The graphs inside a loop or branch, whose lines are counted anew, by their inputs and results."""
+    inner = step.part.inner.get(step.cluster.lines[0], []) if step.cluster.kind == "region" else []
+    names = _INNER.get(step.part.graph.lines[step.cluster.lines[0]].op.name, ("body",) * len(inner))
+    heads = [str(part.graph).splitlines()[0].rstrip(":") for part in inner]
+    return [f"  {name} = {head}" for name, head in zip(names, heads, strict=True)]
+
+
 def _loops_text(plan: Plan, step: Step) -> str:
     """A kernel's loops.  Matrix products are written by hand as register tiles: their tiling stands for the loops."""
     title = _title(step, "")
@@ -210,7 +234,7 @@ def _loops_text(plan: Plan, step: Step) -> str:
     if kernel is not None:
         return "\n".join([title, *str(kernel).splitlines()[1:]])
     if step.cluster.kind == "region":
-        return f"{title}\n  its kernels follow"
+        return "\n".join([title, *_inner_text(step)])
     if step.cluster.kind != "product":
         return f"{title}\n  no loops: NumPy computes it"
     rows = [title, f"  {_product_text(step)}"]
@@ -267,7 +291,12 @@ def _llvm_functions(text: str) -> Iterator[_Function]:
 
 
 _LABEL = re.compile(r'^"?([A-Za-z_][\w.$-]*)"?:')
-_WIDE = {512: re.compile(r"%zmm"), 256: re.compile(r"%ymm"), 128: re.compile(r"%xmm|\bv\d+\.\d+[bhsd]\b")}
+_WIDE = {
+    512: re.compile(r"%zmm"),
+    256: re.compile(r"%ymm"),
+    # of the instructions on xmm registers, those that end in ss or sd are on one number
+    128: re.compile(r"^\s+(?!\S*s[sd]\b)\S+ .*%xmm|\bv\d+\.\d+[bhsd]\b"),
+}
 
 
 def _assembly_functions(text: str) -> Iterator[_Function]:
@@ -311,7 +340,10 @@ def _functions_text(plan: Plan, functions: Iterable[_Function], wanted: Sequence
         texts.append("\n".join([title, *([mark + function.summary] if function.summary else []), function.text]))
     if entry:
         parts = [found.pop(part.name) for part in plan.parts if part.name in found]
-        texts += [f"{mark}the kernels of {f.name}, called one after the other\n{f.text}" for f in reversed(parts)]
+        inside = {step.part.name: step.label.rpartition(".")[0] for step in wanted}
+        for f in sorted(parts, key=lambda f: inside.get(f.name, "")):
+            of = f"the inside of kernel {inside[f.name]}" if inside.get(f.name) else "the program"
+            texts.append(f"{mark}{of}: its kernels, one after the other\n{f.text}")
         lines = sum(f.text.count("\n") + 1 for f in found.values())
-        texts.append(f"{mark}not shown: {lines} lines of vector math, loops over parts and entry (full=True)")
+        texts.append(f"{mark}not shown: {lines} lines of vector math, loops over parts and entry (full shows them)")
     return "\n\n".join(texts) or f"{mark}no native kernels"

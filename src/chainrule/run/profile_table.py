@@ -64,7 +64,7 @@ def _cells(row: Row, share: float) -> tuple[str, ...]:
     limit = f"{percent(row.share)} {row.limit}" if row.limit else ""
     where = ", ".join(row.where[:2]) + (" …" if len(row.where) > 2 else "")
     return (
-        seconds(row.seconds), bar(share), percent(share), f"{row.kernel} {row.kind} {row.size}{turns}",
+        seconds(row.seconds), bar(share), percent(share), f"{row.kernel} {row.kind} {row.size}".rstrip() + turns,
         shortened(", ".join(row.operations), _OPERATIONS), amount(row.flops), amount(row.bytes), limit, row.phase,
         where,
     )  # fmt: skip
