@@ -160,10 +160,23 @@ def test_reductions_over_any_axes(dtype: str) -> None:
     native(f, x)
 
 
+@pytest.mark.parametrize("width", [1, 511, 512, 513, 1030])
+def test_columns_of_any_width(width: int) -> None:
+    x = np.random.default_rng(0).integers(-9, 9, (3, 2, width))
+    y = x.astype(np.float32)
+    y[1, 1, width // 2] = np.nan
+    native(lambda x, y: (np.sum(x, axis=0), np.max(y, axis=0), np.min(y, axis=(0, 1)), np.any(x, axis=1)), x, y)
+
+
 @pytest.mark.parametrize("dtype", ["bool", "int8", "uint16", "int32", "uint64"])
 def test_products_of_whole_numbers(dtype: str) -> None:
     x, y = numbers(dtype, (4, 6)), numbers(dtype, (3, 6, 5), 1)
-    native(lambda x, y: (x @ y, x.T @ x, x[:, :1] @ y[0, :1], x[:, :0] @ y[:, :0], y[0].T @ x[0], x[0] @ x[1]), x, y)
+    wide = numbers(dtype, (3, 6, 9), 2)
+    native(
+        lambda x, y, wide: (x @ y, x.T @ x, x[:, :1] @ y[0, :1], x[:, :0] @ y[:, :0], y[0].T @ x[0], x[0] @ x[1],
+                            x @ wide, x[0] @ wide[1], wide.transpose(0, 2, 1) @ wide, x[:, :0] @ wide[:, :0]),
+        x, y, wide,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("dtype", FLOATS)

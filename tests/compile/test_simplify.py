@@ -276,9 +276,13 @@ CASES: dict[str, list[Case]] = {
         "%2: f64[3,2] = mul %0 %1", "return %2"], "zeros")],
     "whole_number_product": [
         Case("i64[2,3] i64[3,4]", lambda x, y: op("matmul", x, y), [
-            "%2: i64[4,3] = transpose %1 axes=(1, 0)", "%3: i64[2,1,3] = reshape %0 shape=(2, 1, 3)",
-            "%4: i64[1,4,3] = reshape %2 shape=(1, 4, 3)", "%5: i64[2,4,3] = mul %3 %4",
+            "%2: i64[2,1,3] = reshape %0 shape=(2, 1, 3)", "%3: i64[4,3] = transpose %1 axes=(1, 0)",
+            "%4: i64[1,4,3] = reshape %3 shape=(1, 4, 3)", "%5: i64[2,4,3] = mul %2 %4",
             "%6: i64[2,4] = sum %5 axes=(2,) keepdims=False", "return %6"]),
+        Case("i64[2,3] i64[3,9]", lambda x, y: op("matmul", x, y), [
+            "%2: i64[3,2] = transpose %0 axes=(1, 0)", "%3: i64[3,2,1] = reshape %2 shape=(3, 2, 1)",
+            "%4: i64[3,1,9] = reshape %1 shape=(3, 1, 9)", "%5: i64[3,2,9] = mul %3 %4",
+            "%6: i64[2,9] = sum %5 axes=(0,) keepdims=False", "return %6"]),
         Case("i8[5,2,3] i8[3,4]", lambda x, y: op("matmul", x, y), []),
         Case("bool[2,3] bool[3,4]", lambda x, y: op("matmul", x, y), []),
     ],
