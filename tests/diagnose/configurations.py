@@ -6,6 +6,7 @@ A configuration is a function of the seed that returns a :class:`Case`; ``HEALTH
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -221,11 +222,12 @@ def layer_norm_eight_layers(seed: int) -> Case:
     sizes = [8, *[32] * 8]
     model = {
         "layers": [
-            {"w": normal(rng, a, b, std=(2 / a) ** 0.5), "scale": np.ones(b, np.float32), "shift": np.zeros(b, np.float32)}
-            for a, b in zip(sizes, sizes[1:], strict=False)
+            {"w": normal(rng, a, b, std=(2 / a) ** 0.5), "scale": np.ones(b, np.float32),
+             "shift": np.zeros(b, np.float32)}
+            for a, b in itertools.pairwise(sizes)
         ],
         "out": normal(rng, 32, 3, std=0.25),
-    }
+    }  # fmt: skip
 
     def loss(p: Any, x: Any, y: Any) -> Any:
         h = x
@@ -265,7 +267,10 @@ def lstm(seed: int) -> Case:
 @healthy
 def embedding_mean(seed: int) -> Case:
     rng = np.random.default_rng(seed)
-    model = {"table": normal(rng, 50, 16, std=1.0), "hidden": normal(rng, 16, 16, std=0.5), "out": normal(rng, 16, 4, std=0.3)}
+    model = {
+        "table": normal(rng, 50, 16, std=1.0), "hidden": normal(rng, 16, 16, std=0.5),
+        "out": normal(rng, 16, 4, std=0.3),
+    }  # fmt: skip
     words = rng.integers(0, 50, (64, 6))
 
     def loss(p: Any, x: Any, y: Any) -> Any:

@@ -85,7 +85,10 @@ def diagnose_run(folder: Path) -> Report:
     # A rate that was let go to 0 is no fault at the end of a run, and noise at a minimum is as it should be.
     ended = len(history) >= config.epochs
     kept = tuple(v for v in report.verdicts if not (ended and v.kind in ("rate_low", "batch_small", "rate_high")))
-    return dataclasses.replace(report, verdicts=kept, history=records)
+    # A remedy is tried with the rate the run began with: the schedule may have let it go to 0.
+    assert report.subject is not None
+    subject = dataclasses.replace(report.subject, optimizer=config.make_optimizer(lambda step: config.learning_rate))
+    return dataclasses.replace(report, verdicts=kept, history=records, subject=subject)
 
 
 def _network(config: RunConfig, splits: data.Splits) -> tuple[nn.MLP, Any]:
