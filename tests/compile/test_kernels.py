@@ -87,6 +87,18 @@ def test_where_the_largest_is_of_no_rows() -> None:
     native(lambda x: (np.argmax(x, axis=1), np.argmin(x, axis=2)), np.zeros((0, 3, 4), np.float32))
 
 
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint16", "int64", *FLOATS])
+def test_the_order_of_short_rows(dtype: str) -> None:
+    x = numbers(dtype, (3, 64, 5))
+    if dtype in FLOATS:
+        x[0, 3, 2] = x[0, 9, 2] = x[1, 60, 0] = np.nan
+    native(lambda x: [op("argsort", a, axis=axis) for a, axis in (
+        (x, 0), (x, 1), (x, 2), (x[:, ::-2], 1), (x.T, 1), (x[0, 0], 0), (x[:1], 0), (x[:0], 0), (x[:0], 1))], x)
+    if dtype in FLOATS:
+        native(lambda x: (np.sort(x, axis=2), np.median(x[..., :4], axis=1)), x)
+        native(cr.grad(lambda x: np.sum(np.sort(x, axis=1)[:, -2:] ** 2)), x[2])
+
+
 @pytest.mark.parametrize("dtype", ["bool", *SIGNED, *UNSIGNED, *FLOATS])
 def test_running_sums(dtype: str) -> None:
     rng = np.random.default_rng(2)

@@ -261,6 +261,12 @@ CASES: dict[str, list[Case]] = {
         Case("f64[9,2]", lambda x: op("argmax", x, axis=0), []),
         Case("f64[13]", lambda x: op("argmin", x, axis=0), []),
     ],
+    "order_of_few": [
+        Case("f64[2,5]", lambda x: op("argsort", x, axis=1), []),
+        Case("i64[5,2]", lambda x: op("argsort", x, axis=0), []),
+        Case("bool[7]", lambda x: op("argsort", x, axis=0), []),
+        Case("f64[65]", lambda x: op("argsort", x, axis=0), ["%1: i64[65] = argsort %0 axis=0", "return %1"]),
+    ],
     "gather_from_rows": [Case("f64[3,4]", lambda x: op(
         "gather", op("exp", x), x.builder.constant(np.arange(3)[:, None]), x.builder.constant(
             np.array([[1], [-1], [0]]))), [])],

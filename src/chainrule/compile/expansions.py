@@ -1,8 +1,8 @@
 """Rewrites of lines that have no kernel of their own, or a slower one, into lines that have.
 
 As in :mod:`chainrule.compile.rewrites`, each says how exact it is.  What is left over for calls back into NumPy:
-complex numbers, float16, sorting, factorisations, Fourier transforms, the gamma and Bessel families, powers of integers
-by arrays, gcd and lcm.
+complex numbers, float16, sorting long rows, factorisations, Fourier transforms, the gamma and Bessel families, powers
+of integers by arrays, gcd and lcm.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from chainrule.compile.rewrites import attr
 from chainrule.graph.graph import Line
 
 I32 = np.dtype(np.int32)
+FEW = 64  # elements of a row that is sorted by comparing all pairs
 NARROW = 8  # columns below which a row of them is too short for vectors
 
 # --------------------------------------------------------------------------------------------------------- reductions
@@ -61,6 +62,44 @@ def first_extreme(r: Rewriter, line: Line) -> int | None:
     beyond = r.constant(shape[axis], I32)
     places = r.line("where", here, r.builder.constant_line(numbers), beyond)
     return r.cast(r.line("min", places, axes=(axis,), keepdims=False), INT)
+
+
+# ------------------------------------------------------------------------------------------------------------ sorting
+
+
+def order_of_few(r: Rewriter, line: Line) -> int | None:
+    """argsort of short rows → how many are before each, then who has rank k.  Exact: stable, NaN last.
+
+    All pairs are compared, on whole vectors; beyond ``FEW`` elements NumPy's n·log n is quicker.
+    """
+    (x,) = line.args
+    axis, rank = attr(line, "axis"), len(r.shape(x))
+    n = r.shape(x)[axis]
+    if n > FEW or r.dtype(x).kind == "c" or r.dtype(x).name == "float16":
+        return None
+    others = [a for a in range(rank) if a != axis]
+    rows = r.transpose(x, [*others, axis])
+    lead = tuple(r.shape(x)[a] for a in others)
+    numbers = np.arange(n, dtype=I32)
+    mine, theirs = r.reshape(rows, (*lead, n, 1)), r.reshape(rows, (*lead, 1, n))
+    earlier = r.builder.constant_line(numbers[None, :] < numbers[:, None])
+    ahead = _comes_before(r, theirs, mine, earlier)
+    ranks = r.line("sum", r.cast(ahead, INT), axes=(rank,), keepdims=False)
+    has = r.line("equal", r.reshape(r.cast(ranks, I32), (*lead, 1, n)), r.builder.constant_line(numbers[:, None]))
+    found = r.line("where", has, r.builder.constant_line(numbers), r.constant(0, I32))
+    order = r.line("max", found, axes=(rank,), keepdims=False) if n else r.broadcast(r.constant(0, I32), (*lead, n))
+    back = sorted(range(rank), key=[*others, axis].__getitem__)
+    return r.cast(r.transpose(order, back), INT)
+
+
+def _comes_before(r: Rewriter, a: int, b: int, earlier: int) -> int:
+    """Whether a stable sort puts ``a`` before ``b``: it is smaller, or as large and ``earlier``; NaN is the largest."""
+    smaller, same = r.line("less", a, b), r.line("equal", a, b)
+    if r.dtype(a).kind == "f":
+        nan_a, nan_b = r.line("isnan", a), r.line("isnan", b)
+        smaller = r.line("logical_or", smaller, r.line("logical_and", nan_b, r.line("logical_not", nan_a)))
+        same = r.line("logical_or", same, r.line("logical_and", nan_a, nan_b))
+    return r.line("logical_or", smaller, r.line("logical_and", same, earlier))
 
 
 # ------------------------------------------------------------------------------------------- one place in every row
@@ -206,7 +245,7 @@ def sign_bit(r: Rewriter, line: Line) -> int | None:
 
 EXPANSIONS = {
     "sum": (widen_first,), "cumsum": (widen_first,), "max": (extreme_of_bools,), "min": (extreme_of_bools,),
-    "norm": (length,), "argmax": (first_extreme,), "argmin": (first_extreme,),
+    "norm": (length,), "argmax": (first_extreme,), "argmin": (first_extreme,), "argsort": (order_of_few,),
     "gather": (wide_indices, gather_from_rows), "scatter_add": (wide_indices, scatter_to_rows),
     "scatter": (wide_indices,),
     "matmul": (outer_product, whole_number_product),
