@@ -32,6 +32,7 @@ BACKENDS = ("numpy", "native")
 _REPORTS = "CHAINRULE_EXPLAIN_RECOMPILES"
 _GUARD = Lock()
 _ARRAYS = {np.ndarray}
+_PLAIN = frozenset({np.ndarray, *np.sctypeDict.values()})  # arrays, and the scalars that 0-d results are
 _SHAPE_AND_DTYPE = attrgetter("shape", "dtype")
 
 
@@ -41,7 +42,8 @@ class _Ready:
     __slots__ = ("captured", "program", "scalars", "structure")
 
     def __init__(self, program: Program, traced: Traced) -> None:
-        self.program, self.structure, self.captured = program, traced.structure, list(traced.captured)
+        self.program, self.structure = program, traced.structure
+        self.captured = [np.array(a) for a in traced.captured]  # our own: read-only ones would be looked at each time
         self.scalars = [i for i, spec in enumerate(traced.graph.output_specs) if not spec.shape]
 
     def __call__(self, arrays: list[Any]) -> Any:
@@ -89,7 +91,7 @@ class Jitted:
                 flat, shape = list(args), None  # arrays alone: no tree to be taken apart
             else:
                 flat, shape = trees.flatten_known((args, kwargs))
-            if shape is None or set(map(type, flat)) == _ARRAYS:
+            if shape is None or _PLAIN.issuperset(map(type, flat)):
                 ready = self.ready.get((shape, tuple(map(_SHAPE_AND_DTYPE, flat))))
                 if ready is not None:
                     return ready(flat)

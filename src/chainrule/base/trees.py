@@ -8,6 +8,7 @@ Does not do: trees with cycles; ``None`` is an empty subtree, not a leaf.
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
@@ -38,19 +39,33 @@ def register_dataclass(cls: type) -> type:
     children = tuple(f.name for f in fields if not f.metadata.get("static"))
     statics = tuple(f.name for f in fields if f.metadata.get("static"))
 
-    def flatten(node: Any) -> tuple[list[Any], Hashable, tuple[str, ...]]:
-        return [getattr(node, name) for name in children], tuple(getattr(node, name) for name in statics), children
+    names = children + statics
+    children_of, statics_of = _getter(children), _getter(statics)
+    slotted = any("__slots__" in vars(c) for c in cls.__mro__[:-1])
+
+    def flatten(node: Any) -> tuple[Sequence[Any], Hashable, tuple[str, ...]]:
+        return children_of(node), statics_of(node), children
 
     def unflatten(metadata: Any, kids: Sequence[Any]) -> Any:
         # Past __init__, so that validation written for arrays does not meet the placeholders of a transform.
         node = object.__new__(cls)
-        for name, value in zip(children + statics, (*kids, *metadata), strict=True):
-            object.__setattr__(node, name, value)
+        if slotted:
+            for name, value in zip(names, (*kids, *metadata), strict=True):
+                object.__setattr__(node, name, value)
+        else:
+            node.__dict__.update(zip(names, (*kids, *metadata), strict=True))
         return node
 
     optree.register_pytree_node(cls, flatten, unflatten, namespace=_NAMESPACE)  # type: ignore[arg-type]
     _registered.add(cls)
     return cls
+
+
+def _getter(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
+    """What gives the fields ``names`` of a node: trees are taken apart at every call of a compiled function."""
+    if len(names) > 1:
+        return operator.attrgetter(*names)
+    return lambda node: tuple([getattr(node, name) for name in names])
 
 
 def _unregistered(leaf: Any) -> bool:

@@ -20,7 +20,7 @@ from chainrule.compile.compiler import make_plan
 from chainrule.compile.engine import Library
 from chainrule.compile.parts import Plan
 from chainrule.compile.target import host
-from chainrule.graph.evaluate import nbytes
+from chainrule.graph.evaluate import check_inputs, nbytes
 from chainrule.graph.graph import Graph
 from chainrule.run.backs import Backs
 from chainrule.run.entry import (
@@ -138,6 +138,8 @@ class Program:
         return Frame(self.count, self.plan.graph.inputs, *lists, len(self.gifts), OFFSET or 0, needed)
 
     def __call__(self, arrays: Sequence[Any]) -> list[Any]:
+        if len(arrays) != self.plan.graph.inputs:
+            check_inputs(self.plan.graph, arrays)
         if set(map(type, arrays)) != _ARRAYS:
             arrays = [a if type(a) is np.ndarray else np.asarray(a) for a in arrays]
         try:
