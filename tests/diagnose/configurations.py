@@ -296,10 +296,11 @@ def after_training(seed: int) -> Case:
 
 @healthy
 def playground_tanh(seed: int) -> Case:
+    # With two units per layer some draws do start with next to no gradient, and are called so.
     rng = np.random.default_rng(seed)
     x = rng.uniform(-5, 5, (250, 2)).astype(np.float32)
     y = np.where(x[:, 0] * x[:, 1] >= 0, 1.0, -1.0).astype(np.float32)
-    draws = [(rng.uniform(-0.5, 0.5, (a, b)), np.full(b, 0.1)) for a, b in ((2, 4), (4, 2), (2, 1))]
+    draws = [(rng.uniform(-0.5, 0.5, (a, b)), np.full(b, 0.1)) for a, b in ((2, 8), (8, 8), (8, 1))]
     model = nn.MLP(tuple(nn.Linear(w.astype(np.float32), b.astype(np.float32)) for w, b in draws), "tanh")
 
     def loss(model: Any, x: Any, y: Any) -> Any:

@@ -79,8 +79,9 @@ def extreme_singular_values(
     times: Callable[[Array], Array], times_transposed: Callable[[Array], Array], columns: int, rows: int
 ) -> tuple[float, float]:
     """(largest, smallest) singular value found after a few products with a (rows, columns) matrix and its transpose."""
-    rng = np.random.default_rng(0)
-    v = rng.standard_normal(columns)
+    if columns > rows:  # from the smaller side, where the start has no part that the matrix maps to 0
+        times, times_transposed, columns, rows = times_transposed, times, rows, columns
+    v = np.random.default_rng(0).standard_normal(columns)
     v /= np.linalg.norm(v)
     rights, lefts = [v], list[Array]()
     band = np.zeros((_PRODUCTS, _PRODUCTS))

@@ -24,7 +24,8 @@ _FAR_SHALLOW = 20.0  # over two: narrow layers fall this far by chance
 _ALL_DEAD = 0.9
 _SHARE = 0.5  # of values saturated
 _DEAD = 0.6  # of units off for every row: deep healthy networks have up to half in a narrow layer
-_OVERSHOOTS = 0.25  # of the step lies the lowest loss: the step then raises it by more than it should lower it
+_LARGE_UPDATE = 0.1  # of a weight
+_FAR_TOO_LONG = 0.1  # of the step lies the lowest loss: whatever its size, it raises the loss
 _TOO_SHORT = 100.0  # times the step would still lower the loss
 _SMALL_UPDATE = 1e-4  # of a weight; 1e-3 a step is usual
 _NOISE = 10.0  # times the batch
@@ -292,7 +293,8 @@ def _rate(findings: Findings) -> Iterable[Verdict]:
     if step is None or not findings.measurement.predicted < 0:
         return
     moved = tuple(row.name for row in findings.rows if row.update > 0)
-    if step.rises and step.best < _OVERSHOOTS:
+    large = step.best < _FALLS and step.update > _LARGE_UPDATE
+    if step.rises and (large or step.best < _FAR_TOO_LONG):
         yield Verdict(
             "rate_high", moved, "the learning rate is too high: a step raises the loss it should lower",
             f"the loss goes from {findings.measurement.loss:.4g} to {findings.measurement.after:.4g} in one step; "
