@@ -29,7 +29,7 @@ PAGES = sorted(p for p in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.g
 TUTORIALS = {p: p.read_text(encoding="utf-8") for p in PAGES}
 
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_ARROW = "# → "
+_ARROW = "# →"
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -44,7 +44,17 @@ def blocks(text: str) -> list[str]:
 
 def shown(block: str) -> list[str]:
     """The lines a block says it prints."""
-    return [line.partition(_ARROW)[2].rstrip() for line in block.splitlines() if _ARROW in line]
+    found = [line.partition(_ARROW)[2] for line in block.splitlines() if _ARROW in line]
+    return [text.removeprefix(" ").rstrip() for text in found]
+
+
+def rewritten(block: str, printed: list[str]) -> str:
+    """The block with what it prints in the lines of their own at its end; comments behind code stay as they are."""
+    lines = block.splitlines()
+    while lines and lines[-1].startswith(_ARROW):
+        lines.pop()
+    own = printed[sum(_ARROW in line for line in lines) :]
+    return "\n".join([*lines, *(f"{_ARROW} {text}".rstrip() for text in own)]) + "\n"
 
 
 def run_block(block: str, namespace: dict[str, Any]) -> list[str]:
@@ -66,17 +76,31 @@ def _ops_put_back() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_ops_put_back")
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(TUTORIALS[p])], ids=page_id)
-def test_examples_print_what_they_say(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_examples_print_what_they_say(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {"__name__": "example"}
     for number, block in enumerate(blocks(TUTORIALS[page]), 1):
-        assert run_block(block, namespace) == shown(block), f"{page_id(page)}, block {number}:\n{block}"
+        printed = run_block(block, namespace)
+        if request.config.getoption("--update-golden"):
+            text = page.read_text(encoding="utf-8")
+            page.write_text(text.replace(block, rewritten(block, printed)), encoding="utf-8")
+        else:
+            assert printed == shown(block), f"{page_id(page)}, block {number} (--update-golden rewrites it):\n{block}"
 
 
 def test_a_wrong_value_in_a_page_is_noticed() -> None:
     assert run_block("print(1 + 1)  # → 3\n", {}) != shown("print(1 + 1)  # → 3\n")
     assert run_block("print(1 + 1)\n", {}) != shown("print(1 + 1)\n")
     assert run_block("print('a\\nb')\n# → a\n# → b\n", {}) == ["a", "b"] == shown("print('a\\nb')\n# → a\n# → b\n")
+
+
+def test_a_block_is_rewritten_with_what_it_prints() -> None:
+    block = "print(1)  # → 1\nfor i in range(3):\n    print(i or '')\n# → old\n"
+    new = rewritten(block, run_block(block, {}))
+    assert new == "print(1)  # → 1\nfor i in range(3):\n    print(i or '')\n# →\n# → 1\n# → 2\n"
+    assert shown(new) == ["1", "", "1", "2"]
 
 
 def _modules() -> list[str]:

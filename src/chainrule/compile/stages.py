@@ -338,6 +338,8 @@ def _functions_text(plan: Plan, functions: Iterable[_Function], wanted: Sequence
             texts.append(f"{title}\n{mark}inlined where it is called")
             continue
         texts.append("\n".join([title, *([mark + function.summary] if function.summary else []), function.text]))
+        own = [f for f in found if f.startswith(f"{name}.") and not f.startswith(f"{name}.part")]
+        texts += [found.pop(f).text for f in own]  # what rides on a product's tiles is a function of its own
     if entry:
         parts = [found.pop(part.name) for part in plan.parts if part.name in found]
         inside = {step.part.name: step.label.rpartition(".")[0] for step in wanted}
