@@ -10,6 +10,7 @@ Sizes are 0, 1, odd, and more than any vector; dtypes float32, float64, int32, i
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ import numpy as np
 
 from chainrule.base.arrays import Spec, is_differentiable
 from chainrule.base.errors import ChainruleError
+from chainrule.compile.compiler import make_plan
 from chainrule.graph.builder import Builder
 from chainrule.graph.graph import Graph
 from chainrule.ops import CATALOGUE
@@ -188,6 +190,8 @@ class Generator:
         axes = self._axes(x)
         if name in ("max", "min"):
             axes = tuple(a for a in axes if x.shape[a])
+            if self.chance(0.4):
+                x = op("sub" if name == "max" else "add", x, self.pick((6, 20)))  # all on the other side of 0
         return op(name, x, axes=axes, keepdims=self.chance(0.5)) if axes else x
 
     def along(self) -> Any:
@@ -317,6 +321,13 @@ class Generator:
         c = self.like(x) if x.dtype.kind == "b" else op(self.pick(("less", "greater_equal")), self.like(x), y)
         return op("where", c, x, y)
 
+    def guarded(self) -> Any:
+        """A function that is not taken where its derivative is infinite: 0 times infinity has to be 0."""
+        x = self.some("f")
+        positive = op("maximum", x, 0.0)
+        safe = op("where", op("greater", x, 0.0), op(self.pick(("sqrt", "log", "cbrt")), positive), 0.0)
+        return op("minimum", op("maximum", safe, -20.0), 20.0)
+
     def numbers(self) -> Any:
         key = self.builder.constant(self.rng.integers(0, 1 << 32, 2).astype(np.uint32))
         bits = op("random_bits", key, shape=self.shape(1), stream=0)
@@ -391,8 +402,8 @@ class Generator:
     def step(self) -> None:
         """Add a line (and what it needs) to the pool."""
         kinds = (self.pointwise, self.cast, self.reduce, self.along, self.matmul, self.view, self.places, self.choose,
-                 self.numbers, self.matrices, self.nested)  # fmt: skip
-        weights = np.array((30, 3, 9, 2, 5, 12, 6, 4, 0.7, 1, 1.5))
+                 self.guarded, self.numbers, self.matrices, self.nested)  # fmt: skip
+        weights = np.array((30, 3, 9, 2, 5, 12, 6, 4, 1, 0.7, 1, 1.5))
         try:
             made = kinds[int(self.rng.choice(len(kinds), p=weights / weights.sum()))]()
         except ChainruleError:  # what was drawn does not fit together
@@ -450,3 +461,9 @@ def differentiated(forward: Graph, args: list[Any], rng: np.random.Generator) ->
 def random_program(seed: int, longest: int = 60) -> Program:
     """Program number ``seed``."""
     return Generator(seed).run(longest)
+
+
+def large_programs(count: int) -> list[Program]:
+    """The first programs of large arrays some of whose kernels are cut into parts, for threads to share."""
+    every = (Generator(seed, most=60_000).run(25) for seed in itertools.count())
+    return list(itertools.islice((p for p in every if make_plan(p.forward).parallel), count))
