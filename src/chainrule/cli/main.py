@@ -15,11 +15,13 @@ except ImportError:
 
 from chainrule import __version__
 from chainrule.cli.cache import cache
+from chainrule.cli.explain import explain_command
 from chainrule.cli.diagnose import diagnose
 from chainrule.cli.predict import predict
 from chainrule.cli.profile import profile
 from chainrule.cli.show import show
 from chainrule.cli.train import train
+from chainrule.cli.why import why_command
 
 app = typer.Typer(
     name="chainrule",
@@ -32,6 +34,8 @@ app.command("train")(train)
 app.command("predict")(predict)
 app.command("diagnose")(diagnose)
 app.command("show")(show)
+app.command("explain")(explain_command)
+app.command("why")(why_command)
 app.command("profile")(profile)
 app.command("cache")(cache)
 

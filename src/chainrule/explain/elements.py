@@ -68,7 +68,7 @@ def _edges_of(record: Record, values: list[Any], use: Use) -> list[Edge]:
 
 
 def _structure(record: Record, use: Use, jacobian: Any) -> Any:
-    """Which pairs of elements depend on each other: for a ufunc by broadcasting, so that a derivative of 0 is an edge."""
+    """Which pairs of elements depend on each other; for a ufunc by broadcasting: a derivative of 0 is an edge too."""
     graph = record.forward
     line = graph.lines[use.line]
     if not line.op.broadcasts:

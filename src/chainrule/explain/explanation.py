@@ -93,6 +93,10 @@ class Explanation:
         """The loss."""
         return self._teller.value(self.graph.outputs[0])
 
+    def value_of(self, line: int) -> Any:
+        """The value of a line of the graph (a tuple for one with several outputs)."""
+        return self._teller.value(line)
+
     def name_of(self, line: int) -> str:
         """The name of an input; ``c3`` for an array that the function holds and that has no name."""
         return self.graph.input_name(line) or f"c{line}"
@@ -173,6 +177,8 @@ class Explanation:
         if self.is_scalar:
             found = self._table.paths(line)
             chains = [self.factors(path) for path in found.paths[:3]]
+            if any(len(c) > 6 for c in chains):
+                chains = chains[:1]
             if chains and all(chains):
                 symbols = added([Piece(r" \cdot ".join(_shortened([s for s, _ in c]))) for c in chains]).latex
                 numbers = added([_multiplied([v for _, v in c], len(chains) > 1) for c in chains]).latex
@@ -413,8 +419,10 @@ def _positions(f: Any, args: Sequence[Any], wrt: Any) -> tuple[int, ...]:
         if isinstance(position, (str, bool)) or not isinstance(position, (int, np.integer)) or not (
             -len(args) <= position < len(args)
         ):  # fmt: skip
-            raise OptionError("wrt names no argument", expected=f"one of {', '.join(names)}, or positions",
-                              got=repr(one), where=user_source(), fix="pass names or positions of arguments")  # fmt: skip
+            raise OptionError(
+                "wrt names no argument", expected=f"one of {', '.join(names)}, or positions", got=repr(one),
+                where=user_source(), fix="pass names or positions of arguments",
+            )  # fmt: skip
         position = int(position) % len(args)
         if position not in floats:
             raise NotDifferentiableError(

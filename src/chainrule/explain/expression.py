@@ -71,7 +71,8 @@ class Expression:
                 "an expression takes one value per variable", expected=f"values for {', '.join(self.names) or 'none'}",
                 got=f"{len(arrays)} values", where=self.text, fix="pass them in that order",
             )  # fmt: skip
-        values: dict[str, Any] = dict(zip(self.names, arrays, strict=True))
+        given = [np.float64(a) if type(a) in (int, float) else a for a in arrays]  # 1/0 as in NumPy, not an exception
+        values: dict[str, Any] = dict(zip(self.names, given, strict=True))
         result: Any = None
         for number, statement in enumerate(self.statements, 1):
             result = _Evaluation(self, number, values).value(statement.node)
@@ -107,12 +108,20 @@ class Expression:
                 got=f"values for {', '.join(values) or 'none'}", where=place(self.text, node),
                 fix="add " + ",".join(f"{name}=…" for name in missing),
             )  # fmt: skip
-        return [_floats(values[name]) for name in self.names]
+        return [_floats(name, values[name]) for name in self.names]
 
 
-def _floats(value: Any) -> Any:
-    array = np.asarray(value)
-    return array.astype(np.float64)[()] if array.dtype.kind in "iub" else value
+def _floats(name: str, value: Any) -> Any:
+    try:
+        array = np.asarray(value)
+    except ValueError:  # rows of different lengths
+        array = np.asarray(None)
+    if array.dtype.kind not in "fiub":
+        raise ExpressionError(
+            f"the value of {name} is not made of numbers", expected="a number, or nested lists of rows of one length",
+            got=repr(value)[:60], where=f"the value of {name}", fix=f"pass {name}=0.5 or {name}=[1, 2]",
+        )  # fmt: skip
+    return (array.astype(np.float64) if array.dtype.kind in "iub" else array)[()]
 
 
 def parse(text: str) -> Expression:
@@ -216,7 +225,8 @@ def _arguments(text: str, node: ast.Call) -> list[ast.expr]:
         raise _refused(text, node, f"{name} takes plain arguments only", f"{name}(…) without = and *")
     if not function.least <= len(node.args) <= function.most:
         count = f"{function.least}" if function.least == function.most else f"{function.least} to {function.most}"
-        raise _refused(text, node, f"{name} takes {count} argument{'s' * (count != '1')}", f"{count}, not {len(node.args)}")
+        many = "s" * (count != "1")
+        raise _refused(text, node, f"{name} takes {count} argument{many}", f"{count}, not {len(node.args)}")
     return list(node.args)
 
 
@@ -304,7 +314,8 @@ class _Evaluation:
         if array is None or np.all(np.isfinite(array)):
             return
         known = [_known(a) for a in args]
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and known[1] is not None and not np.all(known[1]):
+        divides = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)
+        if divides and known[1] is not None and not np.all(known[1]):
             problem, wanted = "division by zero", "a divisor that is not 0"
         else:
             problem, wanted = "the result is not a finite number", "finite values throughout"

@@ -104,15 +104,15 @@ _OPENING, _CLOSING = "{([", "})]"
 
 
 @lru_cache(maxsize=1024)
-def _needs(template: str) -> tuple[tuple[str, int], ...]:
-    """Per placeholder of a template: its name, and how tightly what stands there must bind."""
+def _needs(template: str) -> tuple[tuple[str, int, bool], ...]:
+    """Per placeholder of a template: its name, how tightly what stands there must bind, whether a script follows."""
     found = []
     for match in _PLACE.finditer(template):
         before, after = template[: match.start()], template[match.end() :]
         inside = sum(before.count(c) for c in _OPENING) > sum(before.count(c) for c in _CLOSING)
         inside = inside or before.count(r"\left") > before.count(r"\right") or "begin{" in before
-        follows = after.lstrip("}")[:1]
-        found.append((match.group(1), ATOM if follows in ("^", "_") or not inside else COMPARISON))
+        scripted = after.lstrip("}")[:1] in ("^", "_")
+        found.append((match.group(1), ATOM if scripted or not inside else COMPARISON, scripted))
     return tuple(found)
 
 
@@ -134,9 +134,10 @@ def fill(template: str, args: Sequence[Piece], attrs: Mapping[str, Any]) -> Piec
     needs = iter(_needs(template))
 
     def put(match: re.Match[str]) -> str:
-        name, level = next(needs)
+        name, level, scripted = next(needs)
         if name.isdigit():
-            return bracketed(args[int(name)], level) if int(name) < len(args) else r"\cdot"
+            said = bracketed(args[int(name)], level) if int(name) < len(args) else r"\cdot"
+            return f"{{{said}}}" if scripted and ("_" in said or "^" in said) else said  # TeX has one script per group
         return attribute(attrs.get(name, ""))
 
     return Piece(_PLACE.sub(put, template), _level_of(template))
@@ -354,7 +355,7 @@ def _divide(writer: Writer, line: Line) -> Piece:
 
 
 def _gather(writer: Writer, line: Line) -> Piece:
-    return Piece(rf"{bracketed(writer._piece(line.args[0]), ATOM)}_{{\text{{picked}}}}", POWER)
+    return Piece(rf"{{{bracketed(writer._piece(line.args[0]), ATOM)}}}_{{\text{{picked}}}}", POWER)
 
 
 _RULES: dict[str, Callable[[Writer, Line], Piece | None]] = {

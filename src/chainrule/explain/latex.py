@@ -82,22 +82,25 @@ class Grid:
 
 
 IDENTIFIERS = {
-    "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ϵ", "varepsilon": "ε", "zeta": "ζ", "eta": "η",
-    "theta": "θ", "kappa": "κ", "lambda": "λ", "mu": "μ", "nu": "ν", "xi": "ξ", "pi": "π", "rho": "ρ", "sigma": "σ",
-    "tau": "τ", "phi": "φ", "varphi": "φ", "chi": "χ", "psi": "ψ", "omega": "ω", "Gamma": "Γ", "Delta": "Δ", "Theta": "Θ",
-    "Lambda": "Λ", "Sigma": "Σ", "Phi": "Φ", "Psi": "Ψ", "Omega": "Ω", "partial": "∂", "infty": "∞",
+    "alpha": "α", "beta": "β", "gamma": "\u03b3", "delta": "δ", "epsilon": "ϵ", "varepsilon": "ε", "zeta": "ζ",
+    "eta": "η", "theta": "θ", "kappa": "κ", "lambda": "λ", "mu": "μ", "nu": "\u03bd", "xi": "ξ", "pi": "π",
+    "rho": "\u03c1", "sigma": "σ", "tau": "τ", "phi": "φ", "varphi": "φ", "chi": "χ", "psi": "ψ", "omega": "ω",
+    "Gamma": "Γ", "Delta": "Δ", "Theta": "Θ", "Lambda": "Λ", "Sigma": "Σ", "Phi": "Φ", "Psi": "Ψ", "Omega": "Ω",
+    "partial": "∂", "infty": "∞",
 }  # fmt: skip
 _OPERATORS = {
     "cdot": "·", "odot": "⊙", "times": "×", "le": "≤", "ge": "≥", "ne": "≠", "approx": "≈", "gets": "←", "to": "→",
-    "sum": "Σ", "wedge": "∧", "vee": "∨", "neg": "¬", "oplus": "⊕", "sim": "∼", "ll": "≪", "gg": "≫", "exists": "∃",
-    "forall": "∀", "dots": "…", "cdots": "⋯", "lfloor": "⌊", "rfloor": "⌋", "lceil": "⌈", "rceil": "⌉", "lVert": "‖",
-    "rVert": "‖", "lvert": "|", "rvert": "|", "langle": "⟨", "rangle": "⟩", "bmod": "mod", "in": "∈", "colon": ":",
-    "backslash": "\\", "prime": "′", "pm": "±", "top": "⊤", "star": "⋆", "circ": "∘", "dagger": "†", "ast": "∗",
+    "sum": "Σ", "wedge": "∧", "vee": "\u2228", "neg": "¬", "oplus": "⊕", "sim": "\u223c", "ll": "≪", "gg": "≫",
+    "exists": "∃", "forall": "∀", "dots": "…", "cdots": "⋯", "lfloor": "⌊", "rfloor": "⌋", "lceil": "⌈", "rceil": "⌉",
+    "lVert": "‖", "rVert": "‖", "lvert": "|", "rvert": "|", "langle": "⟨", "rangle": "⟩", "bmod": "mod", "in": "∈",
+    "colon": ":", "backslash": "\\", "prime": "′", "pm": "±", "top": "\u22a4", "star": "⋆", "circ": "∘",
+    "dagger": "†", "ast": "\u2217",
 }  # fmt: skip
 _NAMES = ("sin", "cos", "tan", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "ln", "log", "exp", "max", "min",
           "det", "arg", "dim", "ker", "gcd")  # fmt: skip
 _UPRIGHT = ("operatorname", "mathrm", "mathit", "mathsf", "mathbf", "mathtt", "mathcal")
 _SPACES = (",", ";", ":", "!", " ", "quad", "qquad")
+_KINDS = ("begin", "end", "command", "escaped", "number", "letter", "blank", "sign")
 _TOKEN = re.compile(
     r"\\begin\{(\w+)\}|\\end\{(\w+)\}|\\([A-Za-z]+)|\\(.)|(\d+(?:\.\d+)?)|([A-Za-zα-ωΑ-Ω])|(\s+)|(.)", re.DOTALL
 )
@@ -108,23 +111,18 @@ class _Reader:
 
     def __init__(self, source: str) -> None:
         self.tokens: list[tuple[str, str]] = []
+        in_text = 0  # braces open since \\text: there, blanks count
         for match in _TOKEN.finditer(source):
-            kind = ("begin", "end", "command", "escaped", "number", "letter", "blank", "sign")[match.lastindex - 1]  # type: ignore[operator]
-            if kind == "blank" and not self._keeps_blank():
-                continue
-            self.tokens.append((kind, match.group(match.lastindex or 0)))
+            kind = _KINDS[(match.lastindex or 1) - 1]
+            token = (kind, match.group(match.lastindex or 0))
+            if token == ("sign", "{") and (in_text or self.tokens[-1:] == [("command", "text")]):
+                in_text += 1
+            elif token == ("sign", "}") and in_text:
+                in_text -= 1
+            if kind != "blank" or in_text:
+                self.tokens.append(token)
         self.at = 0
         self.source = source
-
-    def _keeps_blank(self) -> bool:
-        """Blanks count only between the braces of a text."""
-        depth = 0
-        for position in range(len(self.tokens) - 1, -1, -1):
-            token = self.tokens[position]
-            depth += (token == ("sign", "}")) - (token == ("sign", "{"))
-            if depth < 0:
-                return position > 0 and self.tokens[position - 1] == ("command", "text")
-        return False
 
     def peek(self) -> tuple[str, str]:
         return self.tokens[self.at] if self.at < len(self.tokens) else ("stop", "")

@@ -12,8 +12,9 @@ from __future__ import annotations
 import ast
 import linecache
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from chainrule.explain.latex import IDENTIFIERS
@@ -53,7 +54,7 @@ def _word(word: str) -> str:
 
 
 def _clean(text: str) -> str:
-    ascii_text = text.encode("ascii", "replace").decode()
+    ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     return re.sub(r"[^A-Za-z0-9]+", " ", ascii_text).strip() or "value"
 
 
@@ -99,6 +100,8 @@ def _statements(text: str) -> dict[int, Statement]:
         if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return, ast.Expr)) and node.value:
             targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
             name = targets[0].id if len(targets) == 1 and isinstance(targets[0], ast.Name) else ""
+            if isinstance(node.value, (ast.List, ast.Tuple, ast.Dict, ast.ListComp, ast.DictComp, ast.GeneratorExp)):
+                name = ""  # what is assigned is no array
             operations = sum(isinstance(n, (ast.BinOp, ast.UnaryOp, ast.Call)) for n in ast.walk(node.value))
             last = node.end_lineno or node.lineno
             said = " ".join(row.strip() for row in rows[node.lineno - 1 : last])
@@ -119,7 +122,9 @@ class Code:
             return None
         if source.file not in self.texts:
             self.texts[source.file] = "".join(linecache.getlines(source.file))
-        return _statements(self.texts[source.file]).get(source.line)
+        found = _statements(self.texts[source.file]).get(source.line)
+        inner = source.function.startswith("<") and source.function != "<module>"  # <lambda>, <listcomp>: no assignment
+        return replace(found, target="") if found is not None and inner else found
 
     def text(self, source: Source | None) -> str | None:
         """The text of the statement at ``source``."""

@@ -7,6 +7,7 @@ of non-linear functions, and values used in several places always stand for them
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,11 +18,12 @@ from chainrule.ops.structure import is_plumbing
 MOST_LINES = 6
 """Lines that one formula may hold."""
 
-_SIMPLE = frozenset(
-    "add sub mul chain_mul div neg pow cast reshape transpose broadcast_to sum matmul index gather real imag conj "
-    "concatenate equal not_equal less less_equal greater greater_equal logical_and logical_or logical_not isfinite "
-    "stop_gradient unindex update item constant input".split()
-)
+_SIMPLE = frozenset({
+    "add", "sub", "mul", "chain_mul", "div", "neg", "pow", "cast", "reshape", "transpose", "broadcast_to", "sum",
+    "matmul", "index", "gather", "real", "imag", "conj", "concatenate", "equal", "not_equal", "less", "less_equal",
+    "greater", "greater_equal", "logical_and", "logical_or", "logical_not", "isfinite", "stop_gradient", "unindex",
+    "update", "item", "constant", "input",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,10 @@ def outlines(graph: Graph, code: Code) -> tuple[Outline, Outline]:
     readers = consumers(graph)
     plumbing = [is_plumbing(line.op.name) for line in graph.lines]
     standing = _standing(graph, names, readers, plumbing)
-    grouped = _grouped(graph, standing, readers, plumbing)
+    grouped = _grouped(graph, standing, readers)
     symbol = _symbols(graph, names, grouped, readers)
-    single = [i if i < graph.inputs or not plumbing[i] or graph.lines[i].op.name == "item" else -1
-              for i in range(len(graph.lines))]  # fmt: skip
+    kept = {*range(graph.inputs), *graph.outputs}
+    single = [i if i in kept or line.op.name != "constant" else -1 for i, line in enumerate(graph.lines)]
     return _outline(graph, single, symbol), _outline(graph, grouped, symbol)
 
 
@@ -89,7 +91,7 @@ def _standing(graph: Graph, names: dict[int, str], readers: list[set[int]], plum
     for index in range(graph.inputs, len(graph.lines)):
         line = graph.lines[index]
         if plumbing[index]:
-            found[index] = line.op.name == "item"
+            found[index] = found[index] or line.op.name == "item"
             continue
         if len(readers[index]) > 1 and line.op.name not in ("equal", "less", "less_equal", "greater", "greater_equal"):
             found[index] = True
@@ -101,11 +103,11 @@ def _standing(graph: Graph, names: dict[int, str], readers: list[set[int]], plum
     return found
 
 
-def _grouped(graph: Graph, standing: list[bool], readers: list[set[int]], plumbing: list[bool]) -> list[int]:
+def _grouped(graph: Graph, standing: list[bool], readers: list[set[int]]) -> list[int]:
     head = [-1] * len(graph.lines)
     size: dict[int, int] = {}
     for index in range(len(graph.lines) - 1, -1, -1):
-        if index >= graph.inputs and graph.lines[index].op.name == "constant":
+        if index >= graph.inputs and graph.lines[index].op.name == "constant" and index not in graph.outputs:
             continue
         above = {head[r] for r in readers[index]}
         joined = above.pop() if len(above) == 1 else -1
@@ -122,7 +124,7 @@ def _symbols(graph: Graph, names: dict[int, str], head: list[int], readers: list
     wanted: dict[int, str] = {}
     for index in range(graph.inputs, len(graph.lines)):
         line = graph.lines[index]
-        if line.op.name == "constant":
+        if line.op.name == "constant" and index not in graph.outputs:
             continue
         if index in names:
             wanted[index] = identifier(names[index])
@@ -138,10 +140,15 @@ def _symbols(graph: Graph, names: dict[int, str], head: list[int], readers: list
             wanted[index] = "z"
         else:
             wanted[index] = "u" if head[index] == index else "v"
-    total: dict[str, int] = {}
-    for latex in wanted.values():
-        total[latex] = total.get(latex, 0) + 1
     taken = set(inputs)
+    _number(symbol, {i: latex for i, latex in wanted.items() if i in names}, taken)  # the user's names come first
+    _number(symbol, {i: latex for i, latex in wanted.items() if i not in names}, taken)
+    return symbol
+
+
+def _number(symbol: dict[int, str], wanted: dict[int, str], taken: set[str]) -> None:
+    """Give each line its symbol, with a number where several want the same or it is taken."""
+    total = Counter(wanted.values())
     count: dict[str, int] = {}
     for index, latex in wanted.items():
         number = count.get(latex, 0)
@@ -153,4 +160,3 @@ def _symbols(graph: Graph, names: dict[int, str], head: list[int], readers: list
         count[latex] = number
         taken.add(candidate)
         symbol[index] = candidate
-    return symbol

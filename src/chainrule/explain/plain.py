@@ -9,8 +9,10 @@ from chainrule.explain.latex import Atom, Fence, Frac, Grid, Over, Root, Row, Sc
 
 _BELOW = str.maketrans("0123456789+-−=()aeijoruvx", "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎ₐₑᵢⱼₒᵣᵤᵥₓ")
 _ABOVE = str.maketrans("0123456789+-−=()nT", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ⁿᵀ")
-_SPACED = set("=<>≤≥≠≈←→⊙∧∨⊕+×⊤≪≫∈") | {"mod", "+="}
+_SPACED = set("=<>≤≥≠≈←→⊙∧\u2228⊕+×\u22a4≪≫∈") | {"mod", "+="}
 _TIGHT = {"·"}
+_RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹ⁿᵀ"
+_SUM = Atom("operator", "Σ")
 
 
 @lru_cache(maxsize=8192)
@@ -61,9 +63,7 @@ def _row(row: Row) -> str:
             continue
         elif _is_name(part) and operand_before and out[-1:].isalnum():
             out += f" {text}"  # two names side by side, or a number and a name
-        elif _is_name(part) and _calls(row, position):
-            out += f"{text} "
-        elif isinstance(part, Script) and part.base == Atom("operator", "Σ"):
+        elif (_is_name(part) and _calls(row, position)) or _is_sum(part):
             out += f"{text} "
         elif sign == ",":
             out += ", "
@@ -76,6 +76,11 @@ def _row(row: Row) -> str:
 def _is_name(part: Any) -> bool:
     part = part.base if isinstance(part, Script) else part
     return isinstance(part, Atom) and part.kind in ("upright", "text")
+
+
+def _is_sum(part: Any) -> bool:
+    """Whether this is a sum sign, with or without its axis below."""
+    return part == _SUM or (isinstance(part, Script) and part.base == _SUM)
 
 
 def _calls(row: Row, position: int) -> bool:
@@ -107,7 +112,7 @@ def _script(tree: Script) -> str:
     if tree.below is not None:
         text = _text(tree.below)
         low = text.translate(_BELOW)
-        below = low if not any(c in text and c == l for c, l in zip(text, low, strict=True)) else f"_{_brief(text)}"
+        below = low if all(c != small for c, small in zip(text, low, strict=True)) else f"_{_brief(text)}"
     if tree.above is not None:
         text = _text(tree.above)
         high = text.translate(_ABOVE)
@@ -121,4 +126,4 @@ def _bracketed(row: Row) -> bool:
 
 
 def _brief(text: str) -> str:
-    return text if text.isalnum() else f"({text})"
+    return text if text.isalnum() and not any(c in _RAISED for c in text) else f"({text})"

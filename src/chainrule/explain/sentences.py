@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from chainrule.explain.record import Use
     from chainrule.explain.teller import Teller
 
-_SILENT = ("broadcast_to", "cast", "equal", "less", "less_equal", "greater", "greater_equal")
+_SILENT = ("broadcast_to", "cast", "reshape", "equal", "less", "less_equal", "greater", "greater_equal")
 _SATURATED = ("tanh", "sigmoid", "exp", "erf", "softmax", "logaddexp", "arctan")
 
 
@@ -76,8 +76,23 @@ def _passed(teller: Teller, head: int, uses: list[Use]) -> str:
     said = list(dict.fromkeys(_PASSED.get(teller.graph.lines[i].op.name, "") for i in dict.fromkeys(lines)))
     said = [text for text in said if text]
     if len(said) > 1:
-        said = [text for text in said if text != _PASSED["add"]]
+        said = [text for text in said if text not in (_PASSED["add"], _PASSED["reshape"])] or said[:1]
     return ", then ".join(said[:3]) or "by the op's pullback, the transpose of its derivative"
+
+
+_TITLES = {
+    "add": "a sum", "sub": "a difference", "mul": "a product", "div": "a quotient", "neg": "the opposite",
+    "pow": "a power", "matmul": "a matrix product", "sum": "a sum of elements", "where": "a choice",
+    "maximum": "the larger of two", "minimum": "the smaller of two", "max": "the largest element",
+    "min": "the smallest element", "index": "a part of an array", "gather": "picked elements",
+}  # fmt: skip
+
+
+def title(graph: Graph, index: int) -> str:
+    """What a value is, in two or three words."""
+    said = _said(graph, index)
+    name = graph.lines[index].op.name
+    return "ReLU" if said.endswith("(ReLU)") else _TITLES.get(name, f"result of {name}")
 
 
 def backward(

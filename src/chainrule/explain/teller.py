@@ -20,7 +20,7 @@ import numpy as np
 
 from chainrule.explain import sentences
 from chainrule.explain.formula import Piece, TooLong, Writer, added, array, negated, product, shape_equation
-from chainrule.explain.names import Code
+from chainrule.explain.names import Code, numbered
 from chainrule.explain.outline import Outline
 from chainrule.explain.record import Record, Use
 from chainrule.explain.step import Local, Step, Term, is_scalar
@@ -105,7 +105,8 @@ class Teller:
         found: dict[int, dict[int, list[Use]]] = {}
         head = self.outline.head
         for use in self.record.uses:
-            if head[use.line] != use.argument and head[use.argument] == use.argument:
+            crosses = head[use.line] != use.argument and head[use.argument] == use.argument
+            if crosses and isinstance(self.record.at[use.argument], int):
                 found.setdefault(head[use.line], {}).setdefault(use.argument, []).append(use)
         return found
 
@@ -256,7 +257,7 @@ class Teller:
                 return None
             down.setdefault(use.argument, []).extend((*t, use.local) for t in down.get(use.line, ()))
         found = [((*t, u.local), u) for u in uses if u.local is not None for t in down.get(u.line, ())]
-        return found if 0 < len(found) <= MOST_TERMS and all(u.local is not None for u in uses) else None  # type: ignore[return-value]
+        return found if 0 < len(found) <= MOST_TERMS and all(u.local is not None for u in uses) else None
 
     def inside(self, head: int) -> list[Use]:
         """The uses inside of a step, in the order of the backward pass."""
@@ -326,7 +327,7 @@ class Teller:
         for use in (*self.inside(head), *(u for us in self.uses.get(head, {}).values() for u in us)):
             if use.line == head:
                 for position, line in enumerate(use.arriving):
-                    stops[line] = Piece(derivative(self.loss, rf"{self.outline.symbol[head]}_{{{position}}}"))
+                    stops[line] = Piece(derivative(self.loss, numbered(self.outline.symbol[head], position)))
         return stops
 
     def _passed(self, head: int, argument: int, uses: list[Use]) -> tuple[str, str | None]:

@@ -14,6 +14,7 @@ import numpy as np
 from chainrule.explain.formula import array, number_text, shape_text
 from chainrule.explain.paths import PathSum
 from chainrule.explain.plain import plain
+from chainrule.explain.sentences import title
 from chainrule.explain.step import Step, Summary
 from chainrule.explain.teller import derivative
 
@@ -115,13 +116,14 @@ def _symbols(explanation: Explanation) -> list[Row]:
     entries = [("symbol", "what it is", "value", f"∂{plain(explanation.symbol(explanation.graph.outputs[0]))}/∂ it")]
     for line, meaning in symbol_table(explanation):
         gradient = explanation.gradient(line)
-        entries.append((plain(explanation.symbol(line)), meaning, value_text(explanation._teller.value(line)),
+        entries.append((plain(explanation.symbol(line)), meaning, value_text(explanation.value_of(line)),
                         "" if gradient is None else value_text(gradient)))  # fmt: skip
     widths = [max(len(e[c]) for e in entries) for c in range(3)]
     found = [Row("head", "Symbols")]
     for position, entry in enumerate(entries):
         cells = [entry[c].ljust(min(widths[c], 44)) for c in range(3)]
-        found.append(Row("note" if not position else "step", "\u00a0\u00a0".join(_kept(c) for c in (*cells, entry[3])), 2, 6))
+        text = "\u00a0\u00a0".join(_kept(c) for c in (*cells, entry[3]))
+        found.append(Row("step" if position else "note", text, 2, 6))
     return found
 
 
@@ -143,7 +145,7 @@ def symbol_table(explanation: Explanation) -> list[tuple[int, str]]:
             meaning = f"argument {name}" if name else "an array that the function holds"
             meaning = f"variable {name}" if name and explanation.expression is not None else meaning
         else:
-            meaning = "the loss" if line == loss else f"result of {graph.lines[line].op.name}"
+            meaning = "the loss" if line == loss else title(graph, line)
         found.append((line, meaning))
     return found if len(found) <= MOST_STEPS else found[: MOST_STEPS // 2] + found[-MOST_STEPS // 2 :]
 
