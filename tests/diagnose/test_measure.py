@@ -77,7 +77,7 @@ def test_bidiagonalisation_finds_both_ends(shape: tuple[int, int]) -> None:
 
 
 def test_reach_through_time_is_a_product_of_jacobians() -> None:
-    model, loss = rnn(0, 0.8)
+    model, _ = rnn(0, 0.8)
     model = float64(model)
     x, y = sequences(0, rows=2, steps=5)
     x = x.astype(np.float64)

@@ -122,7 +122,7 @@ def test_event_files_hold_scalars_histograms_and_verdicts(tmp_path: Path) -> Non
     assert b"vanishes" in values["verdicts"].tensor.string_val[0]
 
 
-# -------------------------------------------------------------------------------------------------------------- remedies
+# ----------------------------------------------------------------------------------------------------------- remedies
 
 
 HELPS = [
@@ -165,7 +165,7 @@ def test_a_remedy_with_more_rows_than_the_batch() -> None:
     assert trial.helped
 
 
-# ------------------------------------------------------------------------------------------------------------- bad input
+# ---------------------------------------------------------------------------------------------------------- bad input
 
 
 def bad(problem: str, *parts: str) -> Any:

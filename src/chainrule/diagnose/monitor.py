@@ -21,7 +21,7 @@ import numpy as np
 from chainrule.api import jit
 from chainrule.base import trees
 from chainrule.diagnose.diagnosis import deep_findings, read
-from chainrule.diagnose.findings import Findings, layer_rows, level_rows, with_symmetry
+from chainrule.diagnose.findings import Findings, Verdict, layer_rows, level_rows, with_symmetry
 from chainrule.diagnose.measure import Measurement, make_measure, measurement, with_update
 from chainrule.diagnose.probes import along_step, noise_scale
 from chainrule.diagnose.record import Record, record_of
@@ -33,6 +33,8 @@ from chainrule.train.step import four_arguments
 # Beyond this the update is large enough that no longer step needs to be tried.
 _SMALL_UPDATE = 1e-4
 _BY_STEP = frozenset({"rate_high", "rate_low", "weight_decay"})
+_MAKES_ILL = frozenset({"rate_high", "weight_decay"})
+_CAN_COME_OF_STEPS = frozenset({"dead_relu", "saturated", "vanishing", "exploding"})
 
 
 @dataclasses.dataclass
@@ -142,7 +144,23 @@ class TrainingMonitor:
         verdicts = tuple(v for v in judge(findings) if v.kind not in _BY_STEP or self._lasting(v.kind))
         verdicts += self._missed([v.kind for v in verdicts])
         steps = [(record.step, record.kinds) for record in self.records]
-        return Report(findings, onset(verdicts, steps), tuple(self.records), subject)
+        return Report(findings, self._causes_first(onset(verdicts, steps)), tuple(self.records), subject)
+
+    def _causes_first(self, verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
+        """``verdicts`` with a fault of the steps before what came of it: units that were not off from the start were
+        put there by a step."""
+        known = {v.kind: v for v in verdicts}
+        causes: dict[str, Verdict] = {}
+        for verdict in verdicts:
+            if verdict.kind not in _CAN_COME_OF_STEPS or not verdict.since:
+                continue
+            for findings, record in zip(self._findings, self.records, strict=True):
+                kind = next((k for k in record.kinds if k in _MAKES_ILL), None)
+                if kind is not None and record.step < verdict.since:
+                    seen = next(v for v in judge(findings) if v.kind == kind)
+                    causes.setdefault(kind, known.get(kind, dataclasses.replace(seen, since=record.step)))
+                    break
+        return (*causes.values(), *(v for v in verdicts if v.kind not in causes))
 
     def _half(self) -> Sequence[Record]:
         return self.records[len(self.records) // 2 :]
