@@ -11,6 +11,7 @@ from chainrule.explain.formula import number_text, shape_text
 from chainrule.explain.layout import Box, Drawing, layout
 from chainrule.explain.plain import plain
 from chainrule.explain.step import Step, Summary
+from chainrule.explain.style import GRAPH_CSS
 from chainrule.explain.text import signed, step_equation
 
 if TYPE_CHECKING:
@@ -62,6 +63,13 @@ def svg(explanation: Explanation, identity: str = "g") -> str:
         f'<defs><marker id="{identity}-arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
         f'orient="auto"><path d="M0 0 8 4 0 8z" class="cr-tip"/></marker></defs>{edges}{boxes}</svg>'
     )
+
+
+def standalone(explanation: Explanation) -> str:
+    """The graph as an SVG file of its own, with its style."""
+    found = svg(explanation)
+    first, _, rest = found.partition(">")
+    return f'{first} xmlns="http://www.w3.org/2000/svg"><style>{GRAPH_CSS}</style>{rest}\n'
 
 
 def _edges(

@@ -293,6 +293,12 @@ class Explanation:
 
         return page(self)
 
+    def to_svg(self) -> str:
+        """The drawn graph alone, as an SVG file."""
+        from chainrule.explain.drawing import standalone
+
+        return standalone(self)
+
     def to_json(self) -> str:
         """JSON of the form that ``explanation.schema.json`` describes."""
         from chainrule.explain.jsonform import to_json
@@ -305,7 +311,7 @@ class Explanation:
         return fragment(self)
 
     def __str__(self) -> str:
-        return self.to_text()
+        return self.to_text().rstrip("\n")
 
     def __repr__(self) -> str:
         names = ", ".join(self.gradients)

@@ -47,10 +47,11 @@ def text(explanation: Explanation, width: int = 100) -> str:
 
 def _wrapped(row: Row, width: int) -> list[str]:
     first, rest = " " * row.indent, " " * (row.hanging or row.indent)
-    return textwrap.wrap(
+    lines = textwrap.wrap(
         row.text, max(width, 30), initial_indent=first, subsequent_indent=rest, break_long_words=False,
         break_on_hyphens=False,
-    ) or [""]  # fmt: skip
+    )  # fmt: skip
+    return [line.replace("\u00a0", " ") for line in lines] or [""]
 
 
 def print_rich(explanation: Explanation, width: int | None = None) -> None:
