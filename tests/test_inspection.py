@@ -368,3 +368,12 @@ def test_nothing_is_told_unless_asked(capsys: pytest.CaptureFixture[str], monkey
     fast(X)
     fast(X[:2])
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_colours_change_no_letter(stage: str) -> None:
+    pytest.importorskip("rich")
+    from chainrule.inspection import _coloured
+
+    text = str(cr.show(softmax, X, stage=stage))
+    assert _coloured(text, stage).plain == text

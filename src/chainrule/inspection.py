@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 Function = Callable[..., Any]
 STAGES = ("graph", "simplified", "fused", "loops", "llvm", "asm")
 _LEXERS = {"llvm": "llvm", "asm": "gas"}
+_STYLES = {
+    r"(?m)^kernel [^:]*": "bold cyan", r"(?m)  → memory$": "green", r"(?m)[%\b]b?\d+\b": "yellow",
+    r"(?m)\b(for|in|return|graph)\b": "blue", r"(?m)  #.*$": "dim",
+}  # fmt: skip
 
 
 class Shown(str):
@@ -157,9 +161,22 @@ def _print(text: str, stage: str) -> None:
     if sys.stdout.isatty():
         with contextlib.suppress(ImportError):
             from rich.console import Console
-            from rich.syntax import Syntax
 
-            coloured = Syntax("", _LEXERS.get(stage, "python"), theme="ansi_dark").highlight(text)
-            Console().print(coloured, soft_wrap=True, end="")
+            Console().print(_coloured(text, stage), soft_wrap=True)
             return
     print(text)
+
+
+def _coloured(text: str, stage: str) -> Any:
+    if stage in _LEXERS:
+        from rich.syntax import Syntax
+
+        found = Syntax("", _LEXERS[stage], theme="ansi_dark").highlight(text)
+        found.rstrip()
+        return found
+    from rich.text import Text
+
+    found = Text(text)
+    for pattern, style in _STYLES.items():
+        found.highlight_regex(pattern, style)
+    return found

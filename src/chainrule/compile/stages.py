@@ -103,7 +103,8 @@ def stage_text(
         return "\n\n".join(_loops_text(plan, step) for step in wanted) or "nothing to compute"
     if stage == "llvm":
         text = engine.optimise(linked(plan), target) if optimised else plan.text
-        return text if full else _functions_text(plan, _llvm_functions(text), wanted, kernel is None, "; ")
+        plain = _NOTES.sub("", text)
+        return text if full else _functions_text(plan, _llvm_functions(plain), wanted, kernel is None, "; ")
     text = engine.assembly(linked(plan), target)
     return text if full else _functions_text(plan, _assembly_functions(text), wanted, kernel is None, "# ")
 
@@ -270,6 +271,8 @@ class _Function(NamedTuple):
 
 
 _LLVM_FUNCTION = re.compile(r"^define [^@\n]*@([\w.$\"-]+)\(.*?^\}", re.MULTILINE | re.DOTALL)
+_NOTES = re.compile(r", ![\w.]+ !\d+")
+"""Notes for LLVM's passes, which point to the end of the module."""
 _STEP = re.compile(r"; cluster (\d+)\n(.*?)(?=; cluster |\Z)", re.DOTALL)
 _KERNEL = re.compile(r"call void [^\n]*?@((?:kernel|product)\w*)(?:\.part\d+)?[(,]")
 

@@ -4,9 +4,9 @@
 define internal void @kernel0(ptr noalias %buffers, i64 %begin, i64 %end) noinline #0 {
 entry:
   %a0 = getelementptr inbounds ptr, ptr %buffers, i64 0
-  %b0 = load ptr, ptr %a0, !invariant.load !4
+  %b0 = load ptr, ptr %a0, !invariant.load !6
   %a1 = getelementptr inbounds ptr, ptr %buffers, i64 1
-  %b1 = load ptr, ptr %a1, !invariant.load !5
+  %b1 = load ptr, ptr %a1, !invariant.load !7
   br label %start
 start:
   br label %before1
@@ -24,22 +24,22 @@ body7:
   %v11 = mul nsw i64 %body7.i, 6
   %v12 = add nsw i64 %body2.i, %v11
   %v13 = getelementptr inbounds float, ptr %b0, i64 %v12
-  %v14 = load float, ptr %v13, !llvm.access.group !0
+  %v14 = load float, ptr %v13, !llvm.access.group !2
   %v15 = mul nsw i64 %body2.i, 4
   %v16 = add nsw i64 %v15, %body7.i
   %v17 = getelementptr inbounds float, ptr %b1, i64 %v16
-  store float %v14, ptr %v17, !llvm.access.group !0
+  store float %v14, ptr %v17, !llvm.access.group !2
   br label %latch8
 latch8:
   %body7.next = add nsw i64 %body7.i, 1
   %v18 = icmp slt i64 %body7.next, 4
-  br i1 %v18, label %body7, label %leave9, !llvm.loop !3
+  br i1 %v18, label %body7, label %leave9, !llvm.loop !5
 leave9:
   br label %latch3
 latch3:
   %body2.next = add nsw i64 %body2.i, 1
   %v19 = icmp slt i64 %body2.next, %end
-  br i1 %v19, label %body2, label %leave4
+  br i1 %v19, label %body2, label %leave4, !llvm.loop !1
 leave4:
   ret void
 }
@@ -74,10 +74,12 @@ define i32 @program(ptr %buffers, ptr %context) #0 {
 
 attributes #0 = { nounwind "prefer-vector-width"="256" "no-trapping-math"="true" }
 
-!0 = distinct !{}
-!1 = !{!"llvm.loop.parallel_accesses", !0}
-!2 = !{!"llvm.loop.unroll.disable"}
-!3 = distinct !{!3, !1, !2}
-!4 = !{}
-!5 = !{}
+!0 = !{!"llvm.loop.unroll.disable"}
+!1 = distinct !{!1, !0}
+!2 = distinct !{}
+!3 = !{!"llvm.loop.parallel_accesses", !2}
+!4 = !{!"llvm.loop.unroll.disable"}
+!5 = distinct !{!5, !3, !4}
+!6 = !{}
+!7 = !{}
 

@@ -37,22 +37,20 @@ define internal float @cr.tanh.f32(float %x) alwaysinline nounwind willreturn me
 }
 
 
-
-
-define internal void @kernel0.finish9.16.1(ptr noalias %buffers, i64 %begin, i64 %end, ptr noalias %tile, i64 %row, i64 %column) noinline #0 {
+define internal void @kernel0.finish9.3(ptr noalias %buffers, i64 %begin, i64 %end, ptr noalias %tile, i64 %row, i64 %column) noinline #0 {
 entry:
   %a2 = getelementptr inbounds ptr, ptr %buffers, i64 2
-  %b2 = load ptr, ptr %a2, !invariant.load !9
+  %b2 = load ptr, ptr %a2, !invariant.load !11
   %a3 = getelementptr inbounds ptr, ptr %buffers, i64 3
-  %b3 = load ptr, ptr %a3, !invariant.load !10
+  %b3 = load ptr, ptr %a3, !invariant.load !12
   br label %start
 start:
   br label %before1
 before1:
-  %v5 = icmp slt i64 %begin, %end
+  %v5 = icmp slt i64 0, 3
   br i1 %v5, label %body2, label %leave4
 body2:
-  %body2.i = phi i64 [ %begin, %before1 ], [ %body2.next, %latch3 ]
+  %body2.i = phi i64 [ 0, %before1 ], [ %body2.next, %latch3 ]
   br label %before6
 before6:
   %v10 = icmp slt i64 0, 9
@@ -62,10 +60,10 @@ body7:
   %v11 = mul nsw i64 %body2.i, 16
   %v12 = add nsw i64 %v11, %body7.i
   %v13 = getelementptr inbounds float, ptr %tile, i64 %v12
-  %v14 = load float, ptr %v13, !llvm.access.group !5
+  %v14 = load float, ptr %v13, !llvm.access.group !7
   %v15 = add nsw i64 %column, %body7.i
   %v16 = getelementptr inbounds float, ptr %b2, i64 %v15
-  %v17 = load float, ptr %v16, !llvm.access.group !5
+  %v17 = load float, ptr %v16, !llvm.access.group !7
   %v18 = fadd contract  float %v14, %v17
   %v19 = call float @cr.tanh.f32(float %v18)
   %v20 = mul nsw i64 %row, 9
@@ -74,18 +72,18 @@ body7:
   %v23 = add nsw i64 %v22, %column
   %v24 = add nsw i64 %v23, %body7.i
   %v25 = getelementptr inbounds float, ptr %b3, i64 %v24
-  store float %v19, ptr %v25, !llvm.access.group !5
+  store float %v19, ptr %v25, !llvm.access.group !7
   br label %latch8
 latch8:
   %body7.next = add nsw i64 %body7.i, 1
   %v26 = icmp slt i64 %body7.next, 9
-  br i1 %v26, label %body7, label %leave9, !llvm.loop !8
+  br i1 %v26, label %body7, label %leave9, !llvm.loop !10
 leave9:
   br label %latch3
 latch3:
   %body2.next = add nsw i64 %body2.i, 1
-  %v27 = icmp slt i64 %body2.next, %end
-  br i1 %v27, label %body2, label %leave4
+  %v27 = icmp slt i64 %body2.next, 3
+  br i1 %v27, label %body2, label %leave4, !llvm.loop !6
 leave4:
   ret void
 }
@@ -225,7 +223,7 @@ body2:
   store <8 x float> %v112, ptr %v117, align 4
   %v118 = getelementptr inbounds float, ptr %product.strip, i64 40
   call void @llvm.masked.store.v8f32.p0(<8 x float> %v113, ptr align 4 %v118, <8 x i1> <i1 true, i1 false, i1 false, i1 false, i1 false, i1 false, i1 false, i1 false>)
-  call void @kernel0.finish9.16.1(ptr %buffers, i64 0, i64 3, ptr %product.strip, i64 0, i64 0)
+  call void @kernel0.finish9.3(ptr %buffers, i64 0, i64 9, ptr %product.strip, i64 0, i64 0)
   br label %latch3
 latch3:
   %body2.next = add nsw i64 %body2.i, 1
@@ -278,10 +276,12 @@ attributes #0 = { nounwind "prefer-vector-width"="256" "no-trapping-math"="true"
 !2 = distinct !{!2, !0}
 !3 = distinct !{!3, !0}
 !4 = distinct !{!4, !0}
-!5 = distinct !{}
-!6 = !{!"llvm.loop.parallel_accesses", !5}
-!7 = !{!"llvm.loop.unroll.disable"}
-!8 = distinct !{!8, !6, !7}
-!9 = !{}
-!10 = !{}
+!5 = !{!"llvm.loop.unroll.disable"}
+!6 = distinct !{!6, !5}
+!7 = distinct !{}
+!8 = !{!"llvm.loop.parallel_accesses", !7}
+!9 = !{!"llvm.loop.unroll.disable"}
+!10 = distinct !{!10, !8, !9}
+!11 = !{}
+!12 = !{}
 

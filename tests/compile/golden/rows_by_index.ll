@@ -34,11 +34,11 @@ leave4:
 define internal void @kernel1(ptr noalias %buffers, i64 %begin, i64 %end) noinline #0 {
 entry:
   %a0 = getelementptr inbounds ptr, ptr %buffers, i64 0
-  %b0 = load ptr, ptr %a0, !invariant.load !5
+  %b0 = load ptr, ptr %a0, !invariant.load !7
   %a1 = getelementptr inbounds ptr, ptr %buffers, i64 1
-  %b1 = load ptr, ptr %a1, !invariant.load !10
+  %b1 = load ptr, ptr %a1, !invariant.load !12
   %a2 = getelementptr inbounds ptr, ptr %buffers, i64 2
-  %b2 = load ptr, ptr %a2, !invariant.load !11
+  %b2 = load ptr, ptr %a2, !invariant.load !13
   br label %start
 start:
   br label %before1
@@ -63,22 +63,22 @@ body14:
   %v18 = mul nsw i64 %v12, 3
   %v19 = add nsw i64 %v18, %body14.i
   %v20 = getelementptr inbounds float, ptr %b1, i64 %v19
-  %v21 = load float, ptr %v20, !llvm.access.group !6
+  %v21 = load float, ptr %v20, !llvm.access.group !8
   %v22 = mul nsw i64 %body2.i, 3
   %v23 = add nsw i64 %v22, %body14.i
   %v24 = getelementptr inbounds float, ptr %b2, i64 %v23
-  store float %v21, ptr %v24, !llvm.access.group !6
+  store float %v21, ptr %v24, !llvm.access.group !8
   br label %latch15
 latch15:
   %body14.next = add nsw i64 %body14.i, 1
   %v25 = icmp slt i64 %body14.next, 3
-  br i1 %v25, label %body14, label %leave16, !llvm.loop !9
+  br i1 %v25, label %body14, label %leave16, !llvm.loop !11
 leave16:
   br label %latch3
 latch3:
   %body2.next = add nsw i64 %body2.i, 1
   %v26 = icmp slt i64 %body2.next, %end
-  br i1 %v26, label %body2, label %leave4
+  br i1 %v26, label %body2, label %leave4, !llvm.loop !6
 leave4:
   ret void
 }
@@ -132,11 +132,13 @@ attributes #0 = { nounwind "prefer-vector-width"="256" "no-trapping-math"="true"
 !2 = distinct !{!2, !1}
 !3 = !{}
 !4 = !{}
-!5 = !{}
-!6 = distinct !{}
-!7 = !{!"llvm.loop.parallel_accesses", !6}
-!8 = !{!"llvm.loop.unroll.disable"}
-!9 = distinct !{!9, !7, !8}
-!10 = !{}
-!11 = !{}
+!5 = !{!"llvm.loop.unroll.disable"}
+!6 = distinct !{!6, !5}
+!7 = !{}
+!8 = distinct !{}
+!9 = !{!"llvm.loop.parallel_accesses", !8}
+!10 = !{!"llvm.loop.unroll.disable"}
+!11 = distinct !{!11, !9, !10}
+!12 = !{}
+!13 = !{}
 

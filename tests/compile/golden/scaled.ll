@@ -19,10 +19,10 @@ body2:
   %v7 = load float, ptr %v6, !llvm.access.group !0
   %v8 = fmul contract  float %v7, 0x4000000000000000
   %v9 = fadd contract  float %v8, 0x3FF0000000000000
-  %v10 = fcmp uno float %v9, %v9
-  %v11 = fcmp ogt float %v9, 0x0000000000000000
-  %v12 = or i1 %v11, %v10
-  %v13 = select i1 %v12, float %v9, float 0x0000000000000000
+  %v10 = fcmp ogt float %v9, 0x0000000000000000
+  %v11 = select i1 %v10, float %v9, float 0x0000000000000000
+  %v12 = fcmp uno float %v9, %v9
+  %v13 = select i1 %v12, float %v9, float %v11
   %v14 = getelementptr inbounds float, ptr %b1, i64 %body2.i
   store float %v13, ptr %v14, !llvm.access.group !0
   br label %latch3

@@ -29,12 +29,12 @@ define internal void @kernel0(ptr noalias %buffers, i64 %begin, i64 %end) noinli
 entry:
   %acc.a1 = alloca float
   %a0 = getelementptr inbounds ptr, ptr %buffers, i64 0
-  %b0 = load ptr, ptr %a0, !invariant.load !4
+  %b0 = load ptr, ptr %a0, !invariant.load !6
   %acc.a4 = alloca float
   %a1 = getelementptr inbounds ptr, ptr %buffers, i64 1
-  %b1 = load ptr, ptr %a1, !invariant.load !9
+  %b1 = load ptr, ptr %a1, !invariant.load !11
   %a2 = getelementptr inbounds ptr, ptr %buffers, i64 2
-  %b2 = load ptr, ptr %a2, !invariant.load !14
+  %b2 = load ptr, ptr %a2, !invariant.load !16
   br label %start
 start:
   br label %before1
@@ -53,7 +53,7 @@ body7:
   %v11 = mul nsw i64 %body2.i, 8
   %v12 = add nsw i64 %v11, %body7.i
   %v13 = getelementptr inbounds float, ptr %b0, i64 %v12
-  %v14 = load float, ptr %v13, !llvm.access.group !0
+  %v14 = load float, ptr %v13, !llvm.access.group !2
   %v15 = load float, ptr %acc.a1
   %v16 = call float @llvm.maximum.f32(float %v15, float %v14)
   store float %v16, ptr %acc.a1
@@ -61,7 +61,7 @@ body7:
 latch8:
   %body7.next = add nsw i64 %body7.i, 1
   %v17 = icmp slt i64 %body7.next, 8
-  br i1 %v17, label %body7, label %leave9, !llvm.loop !3
+  br i1 %v17, label %body7, label %leave9, !llvm.loop !5
 leave9:
   %v18 = load float, ptr %acc.a1
   store float 0x0000000000000000, ptr %acc.a4
@@ -74,13 +74,13 @@ body20:
   %v24 = mul nsw i64 %body2.i, 8
   %v25 = add nsw i64 %v24, %body20.i
   %v26 = getelementptr inbounds float, ptr %b0, i64 %v25
-  %v27 = load float, ptr %v26, !llvm.access.group !5
+  %v27 = load float, ptr %v26, !llvm.access.group !7
   %v28 = fsub contract  float %v27, %v18
   %v29 = call float @cr.exp.f32(float %v28)
   %v30 = mul nsw i64 %body2.i, 8
   %v31 = add nsw i64 %v30, %body20.i
   %v32 = getelementptr inbounds float, ptr %b1, i64 %v31
-  store float %v29, ptr %v32, !llvm.access.group !5
+  store float %v29, ptr %v32, !llvm.access.group !7
   %v33 = load float, ptr %acc.a4
   %v34 = fadd reassoc contract float %v33, %v29
   store float %v34, ptr %acc.a4
@@ -88,7 +88,7 @@ body20:
 latch21:
   %body20.next = add nsw i64 %body20.i, 1
   %v35 = icmp slt i64 %body20.next, 8
-  br i1 %v35, label %body20, label %leave22, !llvm.loop !8
+  br i1 %v35, label %body20, label %leave22, !llvm.loop !10
 leave22:
   %v36 = load float, ptr %acc.a4
   br label %before37
@@ -100,23 +100,23 @@ body38:
   %v42 = mul nsw i64 %body2.i, 8
   %v43 = add nsw i64 %v42, %body38.i
   %v44 = getelementptr inbounds float, ptr %b1, i64 %v43
-  %v45 = load float, ptr %v44, !llvm.access.group !10
+  %v45 = load float, ptr %v44, !llvm.access.group !12
   %v46 = fdiv contract  float %v45, %v36
   %v47 = mul nsw i64 %body2.i, 8
   %v48 = add nsw i64 %v47, %body38.i
   %v49 = getelementptr inbounds float, ptr %b2, i64 %v48
-  store float %v46, ptr %v49, !llvm.access.group !10
+  store float %v46, ptr %v49, !llvm.access.group !12
   br label %latch39
 latch39:
   %body38.next = add nsw i64 %body38.i, 1
   %v50 = icmp slt i64 %body38.next, 8
-  br i1 %v50, label %body38, label %leave40, !llvm.loop !13
+  br i1 %v50, label %body38, label %leave40, !llvm.loop !15
 leave40:
   br label %latch3
 latch3:
   %body2.next = add nsw i64 %body2.i, 1
   %v51 = icmp slt i64 %body2.next, %end
-  br i1 %v51, label %body2, label %leave4
+  br i1 %v51, label %body2, label %leave4, !llvm.loop !1
 leave4:
   ret void
 }
@@ -155,19 +155,21 @@ define i32 @program(ptr %buffers, ptr %context) #0 {
 
 attributes #0 = { nounwind "prefer-vector-width"="256" "no-trapping-math"="true" }
 
-!0 = distinct !{}
-!1 = !{!"llvm.loop.parallel_accesses", !0}
-!2 = !{!"llvm.loop.unroll.disable"}
-!3 = distinct !{!3, !1, !2}
-!4 = !{}
-!5 = distinct !{}
-!6 = !{!"llvm.loop.parallel_accesses", !5}
-!7 = !{!"llvm.loop.unroll.disable"}
-!8 = distinct !{!8, !6, !7}
-!9 = !{}
-!10 = distinct !{}
-!11 = !{!"llvm.loop.parallel_accesses", !10}
-!12 = !{!"llvm.loop.unroll.disable"}
-!13 = distinct !{!13, !11, !12}
-!14 = !{}
+!0 = !{!"llvm.loop.unroll.disable"}
+!1 = distinct !{!1, !0}
+!2 = distinct !{}
+!3 = !{!"llvm.loop.parallel_accesses", !2}
+!4 = !{!"llvm.loop.unroll.disable"}
+!5 = distinct !{!5, !3, !4}
+!6 = !{}
+!7 = distinct !{}
+!8 = !{!"llvm.loop.parallel_accesses", !7}
+!9 = !{!"llvm.loop.unroll.disable"}
+!10 = distinct !{!10, !8, !9}
+!11 = !{}
+!12 = distinct !{}
+!13 = !{!"llvm.loop.parallel_accesses", !12}
+!14 = !{!"llvm.loop.unroll.disable"}
+!15 = distinct !{!15, !13, !14}
+!16 = !{}
 
