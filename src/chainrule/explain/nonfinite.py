@@ -26,6 +26,7 @@ from chainrule.explain.patterns import Pattern, recognise
 from chainrule.explain.patterns_rewrites import rewritten
 from chainrule.explain.patterns_site import Site
 from chainrule.explain.why_call import Traceable, traced
+from chainrule.explain.why_tape import Path
 from chainrule.explain.why_text import Message, caret, indexed, listed, number, to_text
 from chainrule.graph.graph import Graph, Source
 from chainrule.train.replay import EXPLAINERS
@@ -63,7 +64,7 @@ class NonFinite:
     ``cotangent``: the first non-finite cotangent.  ``overflow``: the first infinity made of finite numbers before it.
     ``pattern``, ``cause``, ``remedy``: the fault by name, in words, and what to write.  ``cured``: whether the remedy,
     applied to the graph and run, made value and gradients finite; None where none could be tried.  ``left``: what was
-    still not finite then.
+    still not finite then.  ``zero``: where an input of 0 was rounded to 0 (underflow), or became 0 as 1/inf.
     """
 
     phase: str
@@ -79,6 +80,7 @@ class NonFinite:
     overflow: Spot | None = None
     cured: bool | None = None
     left: str = ""
+    zero: Spot | None = None
     caret: tuple[int, int] | None = None
 
     @property
@@ -104,7 +106,10 @@ class NonFinite:
         if self.value is not None and np.size(self.value) == 1 and not np.isfinite(self.value):
             return f"the result is {number(self.value)}"
         if self.phase == "backward" or self.bad_gradients:
-            return f"the gradient of {listed(self.bad_gradients, 3)} is not finite"
+            several = len(self.bad_gradients) > 1
+            return f"the gradient{'s' if several else ''} of {listed(self.bad_gradients, 3)} " + (
+                "are not finite" if several else "is not finite"
+            )
         return "the result is not finite"
 
     def _rows(self) -> list[tuple[str, str]]:
@@ -117,6 +122,9 @@ class NonFinite:
                      + inside + (f", from {inputs}" if inputs else "")))  # fmt: skip
         if self.rows:
             rows.append(("rows", f"{listed(self.rows)} ({len(self.rows)} of {first.shape[0]})"))
+        if self.zero is not None:
+            inputs = "; ".join(f"{name} = {number(v)}" for name, v in self.zero.inputs)
+            rows.append(("0 because", f"{self.zero}, from {inputs}"))
         for label, spot in (("becomes nan", self.turned), ("overflow", self.overflow), ("cotangent", self.cotangent)):
             if spot is not None and spot != first:
                 rows.append((label, str(spot)))
@@ -200,6 +208,7 @@ def _of_op(
         overflow=first if site.overflowed else _spot(search, search.overflow_before(began), call),
         cured=cured,
         left=left,
+        zero=_spot(search, search.rounded_to_zero(began), call),
         caret=caret(node.source, node.op.name, node.place.graph, node.place.index),
     )
 
@@ -227,9 +236,28 @@ def _tried(
         return _outcome(wide.graph, wide.inputs, wide)
     changes = pattern.changes(site) if pattern.changes is not None else None
     place = site.node.place
-    if changes is None or any(attribute == "primal" for _, attribute in place.path):
+    if changes is None or not _can_be_run(call.graph, place.path):
         return None, ""
     return _outcome(rewritten(call.graph, place.path, changes), call.inputs, call)
+
+
+def _can_be_run(graph: Graph, path: Path) -> bool:
+    """Whether a rewrite at ``path`` may be tried: not in a custom rule, nor where a loop might then never end."""
+    if _has_while(graph):
+        return False
+    for index, attribute in path:
+        line = graph.lines[index]
+        if line.op.name == "custom_vjp":
+            return False
+        graph = dict(line.attrs)[attribute]
+    return True
+
+
+def _has_while(graph: Graph) -> bool:
+    return any(
+        line.op.name == "while_loop" or any(isinstance(v, Graph) and _has_while(v) for _, v in line.attrs)
+        for line in graph.lines
+    )
 
 
 def _outcome(graph: Graph, inputs: Sequence[Any], call: Traceable) -> tuple[bool, str]:

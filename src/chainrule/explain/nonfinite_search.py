@@ -38,6 +38,8 @@ from chainrule.transforms.reverse import vjp_graph
 
 _POLES = ("log", "log2", "log10", "log1p", "arctanh", "logit", "gammaln", "digamma")
 
+_ROUND_TO_ZERO = ("exp", "exp2", "mul", "div", "pow", "cast", "sigmoid")
+
 
 @dataclass(frozen=True)
 class Found:
@@ -227,10 +229,34 @@ class Search:
         """The node of the function's own run that is this node of the reverse run: same op, line, loop step, value."""
         for number, other in enumerate(self.forward.nodes):
             if other.op is node.op and other.source == node.source and other.steps == node.steps:
-                same = isinstance(other.value, tuple) or np.array_equal(other.value, node.value, equal_nan=True)
-                if same and np.shape(other.value) == np.shape(node.value):
+                if isinstance(other.value, tuple) or np.array_equal(other.value, node.value, equal_nan=True):
                     return number
         return None
+
+    def rounded_to_zero(self, found: Found) -> Found | None:
+        """Where a 0 that went into the op was made of numbers that are not 0: too small a result, or 1/inf."""
+        at_ = self.forward_number(found)
+        tape = self.tape(found.reverse)
+        if at_ is None:
+            return None
+        element, known_zero = _within(found.element, tape[at_].value), False
+        while True:
+            node = tape[at_]
+            if isinstance(node.value, tuple) or any(isinstance(tape[a].value, tuple) for a in node.args):
+                return None
+            if node.op.broadcasts:
+                places = [(a, spread(element, np.shape(tape[a].value))) for a in node.args]
+            elif node.op.name in ("reshape", "broadcast_to", "sum") and np.size(tape[node.args[0]].value):
+                places = [(node.args[0], (0,) * np.ndim(tape[node.args[0]].value))] if known_zero else []
+            else:
+                places = []
+            values = [at(tape[a].value, e) for a, e in places]
+            zeros = [p for p, v in zip(places, values, strict=True) if v == 0 and is_float(tape[p[0]].value)]
+            if known_zero and values and not zeros and node.op.name in _ROUND_TO_ZERO:
+                return self._placed(at_, element, found.reverse)
+            if not zeros:
+                return None
+            (at_, element), known_zero = zeros[-1] if not known_zero and node.op.name == "div" else zeros[0], True
 
     def overflow_before(self, found: Found) -> Found | None:
         """The first infinity that an op made of finite numbers, among all that led to what was found."""

@@ -162,16 +162,21 @@ def one_and_exp(graph: Graph, index: int) -> int | None:
 
 
 def is_square_sum(graph: Graph, index: int) -> bool:
-    """Whether ``index`` is a sum of squares (x·x, x**2), as under the root of a norm."""
+    """Whether ``index`` is a sum of squares, as under the root of a norm: Σx·x, Σx**2, x**2 + y**2, x @ x."""
     index = behind(graph, index)
-    if named(graph, index, "sum"):
-        index = behind(graph, graph.lines[index].args[0])
-        line = graph.lines[index]
-        return (line.op.name == "mul" and line.args[0] == line.args[1]) or (
-            line.op.name == "pow" and number_of(graph, line.args[1]) == 2
-        )
     line = graph.lines[index]
+    if line.op.name == "sum":
+        return _is_square(graph, behind(graph, line.args[0]))
+    if line.op.name == "add":
+        return all(_is_square(graph, a) or is_square_sum(graph, a) for a in line.args)
     return line.op.name == "matmul" and line.args[0] == line.args[1]
+
+
+def _is_square(graph: Graph, index: int) -> bool:
+    line = graph.lines[behind(graph, index)]
+    if line.op.name == "pow":
+        return bool(number_of(graph, line.args[1]) == 2)
+    return line.op.name == "mul" and line.args[0] == line.args[1]
 
 
 # -------------------------------------------------------------------------------------------------------- the formulas

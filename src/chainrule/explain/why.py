@@ -22,14 +22,13 @@ from chainrule.base.arrays import Array
 from chainrule.base.errors import IndexingError, OptionError, TraceError, choose
 from chainrule.explain.nonfinite import NonFinite, find_nonfinite
 from chainrule.explain.nonfinite_search import Search
-from chainrule.explain.why_call import Traceable, refuse_symbols, traced
+from chainrule.explain.why_call import Traceable, leaf_names, refuse_symbols, traced
 from chainrule.explain.why_causes import Cause, all_of, cuts, told, unused
 from chainrule.explain.why_reasons import reasons
 from chainrule.explain.why_tape import any_nonfinite
 from chainrule.explain.why_text import Message, listed, to_text
 from chainrule.graph.graph import Source
 from chainrule.graph.source import user_source
-from chainrule.transforms.arguments import argument_name, joined_name
 from chainrule.transforms.reverse import vjp_graph
 
 MOST_CAUSES = 4
@@ -195,6 +194,7 @@ def why(f: Callable[..., Any], *args: Any, wrt: int | str | Sequence[int | str] 
     found = [_integer(name) for name, shape in names if shape is None]
     found += [_finding(search, call, i) for i in search.wrt]
     bad = any(finding.status == "not finite" for finding in found)
+    bad = bad or any(any_nonfinite(search.forward[o].value) for o in search.forward.outputs)
     nonfinite = find_nonfinite(f, *args, wrt=positions, **kwargs) if bad else None
     return Why(tuple(found), nonfinite, search, call)
 
@@ -205,28 +205,27 @@ def _asked(
     """(name, shape) of the leaves asked about, shape None for those that are not floats; and their arguments."""
     leaves = []
     for position, arg in enumerate(args):
-        label = argument_name(f, position)
-        for path, leaf in zip(trees.paths(arg), trees.leaves(arg), strict=True):
-            kind = np.asarray(leaf).dtype.kind
-            leaves.append((position, label, joined_name(label, path), np.shape(leaf) if kind in "fc" else None))
+        for name, leaf in zip(leaf_names(f, position, arg), trees.leaves(arg), strict=True):
+            smooth = np.asarray(leaf).dtype.kind in "fc"
+            leaves.append((position, name, np.shape(leaf) if smooth else None))
     if wrt is None:
-        return [(n, s) for _, _, n, s in leaves if s is not None], sorted({p for p, _, _, s in leaves if s is not None})
+        return [(n, s) for _, n, s in leaves if s is not None], sorted({p for p, _, s in leaves if s is not None})
     chosen = []
     for one in wrt if isinstance(wrt, (list, tuple)) else (wrt,):
         here = [leaf for leaf in leaves if _is_named(leaf, one, len(args))]
         if not here:
             raise OptionError(
-                "why: wrt names nothing", expected="positions, or one of " + listed([n for _, _, n, _ in leaves]),
+                "why: wrt names nothing", expected="positions, or one of " + listed([n for _, n, _ in leaves]),
                 got=repr(one), where=user_source(), fix="name an argument, or a leaf of one",
             )  # fmt: skip
         chosen += here
-    return [(n, s) for _, _, n, s in dict.fromkeys(chosen)], sorted({p for p, *_ in chosen})
+    return [(n, s) for _, n, s in dict.fromkeys(chosen)], sorted({p for p, *_ in chosen})
 
 
-def _is_named(leaf: tuple[int, str, str, Any], one: Any, count: int) -> bool:
-    position, label, name, _ = leaf
+def _is_named(leaf: tuple[int, str, Any], one: Any, count: int) -> bool:
+    position, name, _ = leaf
     if isinstance(one, str):
-        return name == one or label == one or name.startswith((f"{one}.", f"{one}["))
+        return name == one or name.startswith((f"{one}.", f"{one}["))
     return isinstance(one, (int, np.integer)) and bool(-count <= one < count and position == one % count)
 
 

@@ -16,8 +16,8 @@ from chainrule.graph.builder import same_array
 from chainrule.graph.graph import Graph
 from chainrule.graph.source import user_source
 from chainrule.ops.expr import Expr
+from chainrule.transforms.arguments import argument_name, joined_name, trace_call
 from chainrule.transforms.arguments import positions as positions_of
-from chainrule.transforms.arguments import trace_call
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,9 @@ def traced(
     positions = tuple(p for p, n in zip(wanted, call.counts, strict=True) for _ in range(n))
     asked = set(wanted if argnums is None else positions_of(argnums, len(args), what))
     wrt = tuple(i for i in range(explicit) if positions[i] in asked and is_differentiable(graph.input_specs[i].dtype))
+    labels = [name for i in wanted for name in leaf_names(f, i, args[i])]
     names = tuple(
-        graph.input_name(i) or _outside_name(f, value)
+        labels[i] if i < explicit else _outside_name(f, value)
         for i, value in zip(range(graph.inputs), call.inputs, strict=True)
     )
     recorded = tuple(seen[0].lines) if seen else ()
@@ -77,6 +78,14 @@ def traced(
 def _is_traced(dtype: Any) -> bool:
     """Floats, and the unsigned integers of random keys: what is drawn from one should be seen to be random."""
     return dtype.kind in "fc" or dtype == np.uint32
+
+
+def leaf_names(f: Any, position: int, arg: Any) -> list[str]:
+    """What the leaves of the argument at ``position`` are called: ``w``, ``model.layers[0].weight``."""
+    own = getattr(inspect.unwrap(f) if callable(f) else f, "names", ())  # of a parsed expression
+    known = isinstance(own, tuple) and position < len(own)
+    label = str(own[position]) if known else argument_name(f, position)
+    return [joined_name(label, path) for path in trees.paths(arg)]
 
 
 def refuse_symbols(args: Sequence[Any], kwargs: dict[str, Any], what: str) -> None:

@@ -259,10 +259,10 @@ def _relu_words(tape: Tape, reason: Reason, x: int) -> Words:
     values = np.asarray(tape[x].value)
     units, examples = _units(reason.everywhere)
     share = reason.everywhere.mean()
-    span = f"its input is between {number(values.min())} and {number(values.max())}"
+    span = _between(values)
     some = units and len(units) < values.shape[-1]
     who = f"; units {listed(units)} are off for {all_of(examples)}" if some else ""
-    evidence = f"off for {100 * share:.3g} % of the batch{who}; {span}"
+    evidence = f"off for {100 * share:.3g} % of the batch{who}; {span}" if values.ndim else span
     return ("ReLU off", "the input is not above 0, where ReLU is flat", "lower the learning rate, start the bias above "
             "0, use He initialisation, or nn.leaky_relu", evidence)  # fmt: skip
 
@@ -291,7 +291,7 @@ def _product_words(search: Search, tape: Tape, forward: Node, position: int, inp
     zero = value == 0
     if arg == forward.args[position] and other.op.name == "sub":
         return _MINIMUM
-    evidence = f"{name} is 0 in {int(zero.sum())} of {zero.size} elements"
+    evidence = f"{name} is 0" if zero.all() else f"{name} is 0 in {int(zero.sum())} of {zero.size} elements"
     columns, rows = _units(zero)
     if columns:
         evidence += (
@@ -307,7 +307,12 @@ def _span(tape: Tape, forward: Node, position: int) -> str:
     values = np.asarray(tape[forward.args[min(position, len(forward.args) - 1)]].value)
     if not values.size or values.dtype.kind not in "f":
         return ""
-    return f"its input is between {number(values.min())} and {number(values.max())}"
+    return _between(values)
+
+
+def _between(values: Array) -> str:
+    low, high = number(values.min()), number(values.max())
+    return f"its input is {low}" if low == high else f"its input is between {low} and {high}"
 
 
 def all_of(examples: int) -> str:
