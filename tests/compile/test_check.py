@@ -128,6 +128,33 @@ def test_two_split_loops_are_refused() -> None:
         check_kernel(Kernel(kernel.name, [*kernel.body, Loop("z", 3, [], True)], 1), buffers_of(fused, 0))
 
 
+def test_what_every_part_runs_may_not_store_what_is_read() -> None:
+    fused = fused_of(lambda x: x * 2, np.zeros(200))
+    kernel, buffers = lower(fused, 0), buffers_of(fused, 0)
+    check_kernel(kernel, buffers)
+    assert kernel.splits == 200
+    (out,) = fused.graph.outputs
+    again = [Load("q", out, Place(0, ()), F64), Store(out, Place(0, ()), "q", F64)]
+    with pytest.raises(CompileError, match=f"b{out} is read by a part, and stored by all"):
+        check_kernel(Kernel("kernel0", [*kernel.body, *again], 1, kernel.scratch), buffers)
+
+
+def test_what_rides_on_a_product_is_checked() -> None:
+    x = np.ones((3, 20, 30), np.float32)
+    part = make_plan(cr.trace(lambda x, w: np.tanh(x @ w + w[0]))(x, np.ones((30, 17), np.float32))).main
+    check(part)
+    (number,) = (n for n, c in enumerate(part.fused.clusters) if c.kind == "product")
+    index, *riders = part.fused.clusters[number].lines
+    assert riders
+    damaged = copy.deepcopy(part)
+    read = next(a for a in damaged.graph.lines[riders[0]].args if a != index)
+    view = damaged.fused.views[read]
+    assert view is not None
+    damaged.fused.views[read] = view._replace(offset=view.offset + 10_000)
+    with pytest.raises(CompileError, match=f"finish{number}: a place outside of b"):
+        check(damaged)
+
+
 @pytest.mark.parametrize("op", ["minimum", "maximum"])
 def test_computed_places_must_be_clamped(op: str) -> None:
     fused = fused_of(lambda x, i: x[i], np.zeros(5), np.zeros(3, np.int64))

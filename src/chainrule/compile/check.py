@@ -20,6 +20,7 @@ from typing import Any, NoReturn, TypeVar
 from chainrule.base.arrays import Spec
 from chainrule.compile.checkloops import Buffer, check_kernel
 from chainrule.compile.engine import CompileError
+from chainrule.compile.finish import TILE, finish_kernel, is_ridden, riding
 from chainrule.compile.fuse import Cluster, Fused
 from chainrule.compile.parts import Part
 from chainrule.graph.evaluate import nbytes
@@ -57,7 +58,20 @@ def check(made: Fused | Part) -> None:
     check_clusters(made.fused)
     for number, kernel in made.kernels.items():
         check_kernel(kernel, buffers_of(made.fused, number))
+    for number, cluster in enumerate(made.fused.clusters):
+        if cluster.kind == "product" and is_ridden(made.fused, number):
+            _check_finish(made.fused, number)
     check_storage(made)
+
+
+def _check_finish(fused: Fused, number: int) -> None:
+    """What rides on a product's tiles, as if all of C were one tile."""
+    ride = riding(fused, number)
+    product = ride.product
+    tile = Buffer(product.m * product.n, product.dtype, True, False)
+    extents = (1, 1, *product.batch)
+    given = dict(zip(ride.indices, extents, strict=True))
+    check_kernel(finish_kernel(fused, number, ride), {**buffers_of(fused, number), TILE: tile}, given)
 
 
 def _refuse(fused: Fused, where: str, problem: str, expected: object, got: object) -> NoReturn:

@@ -41,12 +41,13 @@ class _Name(NamedTuple):
     range: Range
 
 
-def check_kernel(kernel: Kernel, buffers: Mapping[Any, Buffer]) -> None:
+def check_kernel(kernel: Kernel, buffers: Mapping[Any, Buffer], given: Mapping[str, int] | None = None) -> None:
     """Raise CompileError, naming kernel and statement, unless ``kernel`` keeps the rules.
 
-    ``buffers``: all it may touch, by graph line; its own scratch is added.
+    ``buffers``: all it may touch, by graph line; its own scratch is added.  ``given``: variables of loops around the
+    whole kernel, and their extents.
     """
-    _Checker(kernel, buffers).run()
+    _Checker(kernel, buffers).run(given or {})
 
 
 class _Checker:
@@ -66,16 +67,28 @@ class _Checker:
             where=shown + "\n" + str(self.kernel), fix="report this with the function that was compiled",
         )  # fmt: skip
 
-    def run(self) -> None:
+    def run(self, given: Mapping[str, int]) -> None:
         splits = [s.extent for s in self.kernel.body if isinstance(s, Loop) and s.split]
         if len(splits) > 1:
             self.refuse("more than one loop is split", "one loop over the part a thread is given", splits)
-        self.body(self.kernel.body, {}, {}, 1, 0)
+        if splits and splits[0] > 1:
+            self.outside()
+        names = {var: _Name(None, (0, extent - 1)) for var, extent in given.items()}
+        self.body(self.kernel.body, names, given, math.prod(given.values()), 0)
         self.at = None
         for buffer, known in self.buffers.items():
             stored = self.written.get(buffer, 0)
             if known.write and buffer not in self.scratch and stored < known.elements:
                 self.refuse(f"b{buffer} is not stored whole", f"{known.elements} elements", f"{stored} stores")
+
+    def outside(self) -> None:
+        """What stands beside the split loop is run by every part: it may store only what no part reads."""
+        read = {s.buffer for s in _all(self.kernel.body) if isinstance(s, Load)} - self.scratch
+        for s in _all(s for s in self.kernel.body if not (isinstance(s, Loop) and s.split)):
+            if isinstance(s, Store) and s.buffer in read:
+                self.at = s
+                self.refuse(f"{_named(s.buffer)} is read by a part, and stored by all, outside of the split loop",
+                            "such stores in the split loop", "one beside it")  # fmt: skip
 
     def body(self, statements: Iterable[Any], names: Mapping[str, _Name], extents: Mapping[str, int], turns: int,
              depth: int) -> None:  # fmt: skip
