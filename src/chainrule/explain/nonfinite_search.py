@@ -228,9 +228,11 @@ class Search:
     def _in_own_run(self, node: Node) -> int | None:
         """The node of the function's own run that is this node of the reverse run: same op, line, loop step, value."""
         for number, other in enumerate(self.forward.nodes):
-            if other.op is node.op and other.source == node.source and other.steps == node.steps:
-                if isinstance(other.value, tuple) or np.array_equal(other.value, node.value, equal_nan=True):
-                    return number
+            same_place = other.op is node.op and other.source == node.source and other.steps == node.steps
+            if same_place and (
+                isinstance(other.value, tuple) or np.array_equal(other.value, node.value, equal_nan=True)
+            ):
+                return number
         return None
 
     def rounded_to_zero(self, found: Found) -> Found | None:
