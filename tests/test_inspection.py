@@ -259,7 +259,7 @@ def test_the_table_is_sorted_by_time_and_adds_up() -> None:
     lines = text.splitlines()
     assert lines[0].startswith("both: ")
     assert "a call, " in lines[0]
-    assert "kernels   (median of 5 calls; " in lines[0]
+    assert "kernels   (mean of the middle half of 5 calls; " in lines[0]
     assert lines[2].split() == ["time", "of", "all", "kernel", "computes", "flop", "bytes", "of", "limit", "where"]
     assert "the call, between kernels" in text
     assert "limit, measured in this run on " in lines[-1]

@@ -108,7 +108,7 @@ def test_a_table_to_the_letter() -> None:
         row(2, 1e-4, kind="NumPy", flops=0, limit="", where=()),
     )
     assert str(found) == """\
-step: 1.00 ms a call, 800 µs of it in 3 kernels   (median of 7 calls; avx2, 2 threads)
+step: 1.00 ms a call, 800 µs of it in 3 kernels   (mean of the middle half of 7 calls; avx2, 2 threads)
 
   time         of all  kernel             computes                     flop  bytes  of limit      where
 500 µs  █████    50 %  1 product 8×8      matmul, add                1.09 K     96  50 % compute  m.py:3

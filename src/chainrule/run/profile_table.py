@@ -22,7 +22,8 @@ def title(profile: Profile) -> str:
     count = len(profile.rows)
     return (
         f"{profile.name}: {seconds(profile.seconds)} a call, {seconds(profile.in_kernels)} of it in "
-        f"{count} kernel{'s' if count != 1 else ''}   (median of {profile.repeats} calls; {profile.target})"
+        f"{count} kernel{'s' if count != 1 else ''}   (mean of the middle half of {profile.repeats} calls; "
+        f"{profile.target})"
     )
 
 
