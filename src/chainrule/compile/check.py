@@ -68,6 +68,8 @@ def _check_finish(fused: Fused, number: int) -> None:
     """What rides on a product's tiles, as if all of C were one tile."""
     ride = riding(fused, number)
     product = ride.product
+    if not math.prod((product.m, product.n, *product.batch)):
+        return  # no tile is ever finished
     tile = Buffer(product.m * product.n, product.dtype, True, False)
     extents = (1, 1, *product.batch)
     given = dict(zip(ride.indices, extents, strict=True))
