@@ -12,7 +12,7 @@ import pytest
 import chainrule as cr
 from chainrule import nn
 from chainrule.graph.graph import Graph, Source
-from chainrule.graph.source import user_source
+from chainrule.graph.source import user_source, without_sources
 
 
 def sources(graph: Graph) -> dict[str, set[int]]:
@@ -125,3 +125,15 @@ def test_where_this_line_is() -> None:
 def test_constants_and_inputs_come_from_no_line() -> None:
     graph = cr.trace(lambda x: x * 2.0)(1.0)
     assert [line.source for line in graph.lines if line.op.name in ("input", "constant")] == [None, None]
+
+
+def test_a_graph_without_its_lines_of_code() -> None:
+    def f(x: Any) -> Any:
+        return cr.scan(lambda h, row: (np.tanh(h + row), None), x[0], x)[0] * 2
+
+    graph = cr.trace(f)(np.ones((3, 2)))
+    bare = without_sources(graph)
+    assert "test_source.py" in str(graph)
+    assert "#" not in str(bare)
+    assert (len(bare), bare.outputs, bare.names) == (len(graph), graph.outputs, graph.names)
+    assert [line.op for line in bare.lines] == [line.op for line in graph.lines]
