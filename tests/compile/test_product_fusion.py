@@ -263,7 +263,7 @@ def test_the_loops_on_a_tile_can_be_read() -> None:
     fused = fused_of(lambda x, w, b: np.maximum(x @ w + b, 0), draw(20, 30), draw(30, 40), draw(40))
     assert str(finish_kernel(fused, 0, None, 12, 32)) == (
         "kernel finish0:\n"
-        "  for i in 12 (split):\n"
+        "  for i in 12:\n"
         "    for j in 32:\n"
         "      t1 = tile[32*i + j]\n"
         "      t2 = b2[column + j]\n"

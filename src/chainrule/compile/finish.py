@@ -1,7 +1,7 @@
 """What follows a matrix product, on its tiles: the pointwise lines of a product's cluster as loops over one tile.
 
-The product hands over each finished tile of C while it lies in the nearest cache (``finish`` in ``hooks``).  The loops
-here read it as the buffer ``tile``, compute the cluster's lines and store those that memory must hold; C itself among
+The product hands over some finished rows of C while they lie in a near cache (``finish`` in ``hooks``).  The loops here
+read them as the buffer ``tile``, compute the cluster's lines and store those that memory must hold; C itself among
 them only if somebody else reads it.  So bias and activation, the derivative of an activation, and the update of weights
 from Xᵀ·δ cost neither a pass over memory nor a kernel of their own.
 
@@ -90,32 +90,33 @@ def _merged(product: Product, operands: tuple[int, int], accesses: Sequence[Sequ
 
 
 def finish_kernel(fused: Fused, number: int, ride: Riding | None = None, rows: int = 0, columns: int = 0,
-                  strides: tuple[int, int] | None = None) -> Kernel:  # fmt: skip
+                  strides: tuple[int, int] | None = None, split: bool = False) -> Kernel:  # fmt: skip
     """The loops of what rides in product cluster ``number``, over a tile of ``rows`` × ``columns``.
 
-    ``strides``: those of the tile in memory.  Without sizes, the tile is all of C.
+    ``strides``: those of the tile in memory; ``split``: the innermost loop runs over the part it is given.  Without
+    sizes, the tile is all of C.
     """
     ride = ride or riding(fused, number)
     columns = columns or ride.product.n
-    return _Finish(fused, number).kernel(ride, rows or ride.product.m, columns, strides or (columns, 1))
+    return _Finish(fused, number).kernel(ride, rows or ride.product.m, columns, strides or (columns, 1), split)
 
 
 class _Finish(Lowering):
     """The lowering of a cluster whose first line is read from the tile."""
 
-    def kernel(self, ride: Riding, rows: int, columns: int, strides: tuple[int, int]) -> Kernel:
+    def kernel(self, ride: Riding, rows: int, columns: int, strides: tuple[int, int], split: bool) -> Kernel:
         """The loops over a tile."""
         steps = (("i", strides[0]), ("j", strides[1])) if columns > 1 else (("i", strides[0]),)
         self.tile = Place(0, steps)
         column = len(self.domain) - 1
         terms = [(f"n{i}", axis) for i, axis in enumerate(ride.batch)]
         terms += [("row", ride.row), ("i", ride.row), ("column", column)]
-        outer = Loop("i", rows, [], split=True)
-        inner = outer
+        inner = outer = Loop("i", rows)
         if columns > 1:
             terms.append(("j", column))
             inner = Loop("j", columns)
             outer.body.append(inner)
+        inner.split = split
         known: dict[Any, Any] = {}
         for index in self.cluster.lines:
             if index in self.fused.stored:

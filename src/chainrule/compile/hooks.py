@@ -18,15 +18,15 @@ class Block:
     """A block of a matrix in memory: element (i, j) of the block is ``pointer[row_stride·i + column_stride·j]``.
 
     ``row`` and ``column`` are SSA names (or literals) of where it begins in the matrix, ``batch`` of which matrix of
-    the batch it is; ``rows`` and ``columns`` are its size.
+    the batch it is; ``rows`` and ``columns`` are its size, numbers or, where blocks differ, SSA names.
     """
 
     pointer: str
     batch: str
     row: str
     column: str
-    rows: int
-    columns: int
+    rows: int | str
+    columns: int | str
     row_stride: int
     column_stride: int
 
@@ -65,6 +65,8 @@ class Hooks:
 
     A prologue must write every element of its block, and may be asked for the same block again by another chunk; so it
     must not change what it reads.  ``finish`` and ``epilogue`` meet each element of C once.
+    ``finish`` gets the rows of a register tile over all columns of a chunk: what it reads and stores beside C lies in
+    rows, and long ones are what the processor's prefetching is good at.
 
     ``whole_rows``: ``finish`` gets blocks with all columns of their rows, so that it can reduce over rows.
     """

@@ -36,7 +36,8 @@ _GRAIN = 1 << 15  # operations below which handing a part to another thread cost
 _MOST_PARTS = 64
 
 
-_RAGGED = 8  # vectors in a loop up to which what is left over counts
+_ROLLED = '!{!"llvm.loop.unroll.disable"}'
+_SHORT = 8  # vectors in a loop that LLVM would rather unroll than vectorise
 
 
 class Call(NamedTuple):
@@ -326,23 +327,26 @@ class _Function:
 
     def loop(self, s: Loop) -> None:
         outer_group, note = self.group, ""
-        if not s.carried and not any(isinstance(x, Loop) for x in s.body):
+        if any(isinstance(x, Loop) for x in s.body):
+            note = f", !llvm.loop {self.module.node(f'distinct !{{@, {self.module.node(_ROLLED)}}}')}"
+        elif not s.carried:
             self.group = self.module.node("distinct !{}")
             parallel = self.module.node(f'!{{!"llvm.loop.parallel_accesses", {self.group}}}')
-            masked = f", {self.masked()}" if not s.split and self._is_ragged(s.extent) else ""
-            note = f", !llvm.loop {self.module.node(f'distinct !{{@, {parallel}{masked}}}')}"
+            short = "".join(f", {self.module.node(x)}" for x in self._if_short(0 if s.split else s.extent))
+            note = f", !llvm.loop {self.module.node(f'distinct !{{@, {parallel}{short}}}')}"
         begin, end = ("%begin", "%end") if s.split else ("0", str(s.extent))
         with loop(self.out, begin, end, note=note) as var:
             self.names[s.var] = var
             self.block(s.body)
         self.group = outer_group
 
-    def _is_ragged(self, extent: int) -> bool:
-        """Whether a loop is short and leaves a part of a vector over, which had best be one more vector, masked."""
-        lanes = self.module.target.vector_bits // 32
-        return self.module.target.masks and extent % lanes != 0 and lanes // 4 < extent < _RAGGED * lanes
-
-    def masked(self) -> str:
-        """Nodes that ask LLVM to leave out lanes instead of doing the rest one by one, or all of it so."""
-        texts = '!{!"llvm.loop.vectorize.predicate.enable", i1 true}', '!{!"llvm.loop.unroll.disable"}'
-        return ", ".join(map(self.module.node, texts))
+    def _if_short(self, extent: int) -> list[str]:
+        """What LLVM is told of a loop of few turns: to vectorise it before unrolling it, and the rest with masks."""
+        target = self.module.target
+        lanes = target.vector_bits // 32
+        if not lanes // 4 < extent < _SHORT * lanes:
+            return []
+        found = [_ROLLED]
+        if target.masks and extent % lanes:
+            found.append('!{!"llvm.loop.vectorize.predicate.enable", i1 true}')
+        return found

@@ -49,21 +49,24 @@ class _Finish:
                  buffers: tuple[int, ...]) -> None:  # fmt: skip
         self.fused, self.number, self.ride, self.module, self.name = fused, number, ride, module, name
         self.buffers = (None, None, *buffers[2:])  # the first two are the operands, which the loops don't read
-        self.functions: dict[tuple[int, int, int], str] = {}
+        self.functions: dict[str, str] = {}  # name → text
 
     def call(self, out: Writer, block: Block) -> None:
-        """Finish one tile: a call of the function for its width."""
-        shape = block.columns, block.row_stride, block.column_stride
-        name = f"{self.name}.finish{'.'.join(map(str, shape))}"
-        if shape not in self.functions:
-            kernel = finish_kernel(self.fused, self.number, self.ride, block.rows, block.columns, shape[1:])
-            self.functions[shape] = self.module.called(kernel, name, self.buffers, (TILE,), self.ride.indices)
-        given = [block.row, block.column]
+        """Finish rows of tiles: a call of the function for their size."""
+        product = self.ride.product
+        length = block.rows if product.n == 1 else block.columns  # of the innermost loop
+        rows = product.m if isinstance(block.rows, str) else block.rows
+        columns = product.n if isinstance(block.columns, str) else block.columns
+        name = f"{self.name}.finish{'' if isinstance(length, str) else length}.{rows}"
+        if name not in self.functions:
+            strides = block.row_stride, block.column_stride
+            split = isinstance(length, str)
+            kernel = finish_kernel(self.fused, self.number, self.ride, rows, columns, strides, split)
+            self.functions[name] = self.module.called(kernel, name, self.buffers, (TILE,), self.ride.indices)
         batch = block.batch
         places = []
-        for extent in reversed(self.ride.product.batch):
+        for extent in reversed(product.batch):
             batch, place = divide(out, batch, extent)
             places.append(place)
-        given += reversed(places)
-        indices = "".join(f", i64 {i}" for i in given)
-        out.put(f"call void @{name}(ptr %buffers, i64 0, i64 {block.rows}, ptr {block.pointer}{indices})")
+        indices = "".join(f", i64 {i}" for i in (block.row, block.column, *reversed(places)))
+        out.put(f"call void @{name}(ptr %buffers, i64 0, i64 {length}, ptr {block.pointer}{indices})")

@@ -100,7 +100,7 @@ def product(
         return f"!{len(metadata) - 1}"
 
     packs = (hooks.prologue_a is not None, hooks.prologue_b is not None)
-    cut = plan(spec, target, packs=packs, whole_rows=hooks.whole_rows)
+    cut = plan(spec, target, packs=packs, whole_rows=hooks.whole_rows, strips=hooks.finish is not None)
     code = _Code(spec, cut, target, hooks, out, head, turned, node or own_node)
     code.chunks()
     body = [*head, "  br label %start", "start:", *out.lines, "  ret void", "}"]
@@ -151,7 +151,6 @@ class _Code:
         self.dot = cut.form == "dot"
         self.wide = Vectors(out, self.element, target.vector_bits // (8 * self.size), target.fma)
         self.scratch = 0
-        self.whole = hooks.whole_rows and hooks.finish is not None
         self.blocks = -(-spec.k // cut.depth) if spec.k else 1
         lanes = 1 if self.dot else cut.lanes
         over_rows, over_columns = cut.grid[1:]
@@ -174,8 +173,7 @@ class _Code:
             rows = -(-cut.tiles // over_rows) * cut.height
             self.partial = self._array("partial", rows * self.chunk_columns)
         if hooks.finish is not None:
-            self.strip_stride = self.chunk_columns if self.whole else cut.width * lanes
-            self.strip = self._array("strip", cut.height * self.strip_stride)
+            self.strip = self._array("strip", cut.height * self.chunk_columns)
 
     def _skew(self) -> int:
         return skewed(self.cut.depth, self.wide.lanes, self.size)
@@ -278,8 +276,8 @@ class _Code:
                 for panels in self.cut.panels:
                     with self._each(panels, self.strips) as strip:
                         self._tile(rows, panels, row, strip, a)
-                if self.whole:
-                    self._when_last(partial(self._finish, rows, row, "0", self.spec.n))
+                if self.strip:
+                    self._when_last(partial(self._finish, rows, row))
 
     def _each(self, kind: Rows | Panels, limits: tuple[str, str]) -> AbstractContextManager[str]:
         """The loop over the tiles (or panels) of one kind within the chunk."""
@@ -474,19 +472,23 @@ class _Code:
             assert c is not None
             self._write(values, goal, c.row, panels.columns, v)
             return
-        place = self._at(self.strip, column) if self.whole else self.strip
-        self._write(values, place, self.strip_stride, panels.columns, v)
-        if not self.whole:
-            self._finish(rows, row, column, panels.columns)
+        place = self._at(self.strip, subtract(out, column, self.first_column))
+        self._write(values, place, self.chunk_columns, panels.columns, v)
 
     def _write(self, values: list[list[str]], goal: str, stride: int, columns: int, v: Vectors) -> None:
         for i, line in enumerate(values):
             for j, value in enumerate(line):
                 v.store(value, self._at(goal, i * stride + j * v.lanes), columns - j * v.lanes)
 
-    def _finish(self, rows: Rows, row: str, column: str, columns: int) -> None:
+    def _finish(self, rows: Rows, row: str) -> None:
+        """Hand a row of tiles of the chunk, which stands in the strip, to the hook."""
         assert self.hooks.finish is not None
-        self.hooks.finish(
-            self.out,
-            Block(self.strip, self.batch, row, column, rows.height, columns, self.strip_stride, 1),
-        )
+        out, cut = self.out, self.cut
+        columns: int | str = self.spec.n
+        if cut.grid[2] == 1 or (cut.strips % cut.grid[2] == 0 and len(cut.panels) == 1):  # all chunks have as many
+            columns = self.spec.n // cut.grid[2]
+        else:
+            end = column_start(out, cut.panels, 1 if self.dot else cut.lanes, self.strips[1])
+            columns = subtract(out, least(out, end, self.spec.n), self.first_column)
+        strip = Block(self.strip, self.batch, row, self.first_column, rows.height, columns, self.chunk_columns, 1)
+        self.hooks.finish(out, strip)

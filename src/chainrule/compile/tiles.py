@@ -27,8 +27,12 @@ _LATENCY = 8  # independent sums that keep the multipliers busy: 4 cycles, two u
 _GRAIN = 1 << 19  # a chunk of fewer operations costs more to hand out than it saves
 _STACK = 256 * 1024  # packed panels lie on the stack of the thread that runs the kernel
 _PARTIAL = 128 * 1024  # so do sums of a block of k that wait for the next
+_HIGH = 128  # rows of a chunk for which packing B anew costs little
+_STRIP = 4096  # bytes of a row of the strip that a ``finish`` hook gets
 _DEPTH = 1024  # the longest block of k where something is packed
 WHOLE_ROW = 16 * 1024  # bytes of the longest row that a ``finish`` hook may get whole
+
+Wide = Literal["", "strips", "rows"]  # whether chunks should have long rows, or must have all columns
 
 
 class Matrix(NamedTuple):
@@ -279,21 +283,28 @@ def _dot_pays(product: Product, lanes: int) -> bool:
     return product.m <= lanes and product.b.row == 1 and product.b.column != 1
 
 
-def _grid(product: Product, target: Target, tiles: int, strips: int, whole_rows: bool) -> tuple[int, int, int]:
+def _grid(product: Product, target: Target, tiles: int, strips: int, wide: Wide) -> tuple[int, int, int]:
     wanted = max(1, min(product.flops // _GRAIN, 4 * target.cores))
     batches = math.prod(product.batch)
     over_batch = min(batches, wanted)
-    over_columns = 1 if whole_rows else min(strips, wanted // over_batch)
-    over_rows = min(tiles, wanted // (over_batch * over_columns))
-    return over_batch, max(1, over_rows), max(1, over_columns)
+    wanted //= over_batch
+    if wide == "rows":
+        return over_batch, max(1, min(tiles, wanted)), 1
+    if wide == "strips":  # wide chunks, but high enough that packing B for each of them costs little
+        over_rows = max(1, min(tiles, wanted, product.m // _HIGH))
+        longest = max(1, _STRIP // product.dtype.itemsize)
+        few = -(-min(wanted, 2 * target.cores) // over_rows)
+        return over_batch, over_rows, min(strips, max(few, -(-product.n // longest)))
+    over_columns = min(strips, wanted)
+    return over_batch, max(1, min(tiles, wanted // over_columns)), over_columns
 
 
 def plan(product: Product, target: Target, *, packs: tuple[bool, bool] = (False, False),
-         whole_rows: bool = False) -> Plan:  # fmt: skip
+         whole_rows: bool = False, strips: bool = False) -> Plan:  # fmt: skip
     """The tiling of ``product``, none of whose sizes but k is 0.
 
-    ``packs``: whether hooks need A and B packed; ``whole_rows``: a chunk has all columns of its rows.  Raises
-    ``ShapeError`` where such rows are longer than ``WHOLE_ROW``.
+    ``packs``: whether hooks need A and B packed; ``strips``: chunks should have long rows; ``whole_rows``: they must
+    have all columns.  Raises ``ShapeError`` where such rows are longer than ``WHOLE_ROW``.
     """
     if whole_rows and not whole_rows_fit(product.n, product.dtype):
         raise ShapeError("rows too long to be finished whole", expected=f"at most {WHOLE_ROW} bytes",
@@ -302,10 +313,11 @@ def plan(product: Product, target: Target, *, packs: tuple[bool, bool] = (False,
     size = product.dtype.itemsize
     lanes = target.vector_bits // (8 * size)
     m, n, k = product.m, product.n, product.k
+    wide: Wide = "rows" if whole_rows else "strips" if strips else ""
     if _dot_pays(product, lanes) and not any(packs):
-        return _dot_plan(product, target, lanes, whole_rows)
+        return _dot_plan(product, target, lanes, wide)
     if _stream_pays(product, target, lanes) and not any(packs):
-        return _stream_plan(product, target, lanes, whole_rows)
+        return _stream_plan(product, target, lanes, wide)
     best: tuple[float, tuple[Rows, ...], tuple[Panels, ...]] | None = None
     for height, width in _shapes(target):
         rows, panels = row_tiles(m, height), column_panels(n, lanes, width)
@@ -314,17 +326,17 @@ def plan(product: Product, target: Target, *, packs: tuple[bool, bool] = (False,
             best = (cost, rows, panels)
     assert best is not None
     _, rows, panels = best
-    tiles, strips = sum(r.count for r in rows), sum(p.count for p in panels)
-    grid = _grid(product, target, tiles, strips, whole_rows)
-    wide = max(p.width for p in panels)
-    pack_b = packs[1] or _packs_b(product, target, -(-tiles // grid[1]), wide * lanes)
-    pack_a = packs[0] or _packs_a(product, rows[0].height, -(-strips // grid[2]), k)
-    grid, depth = _blocks(product, target, grid, (rows[0].height, tiles), (wide * lanes, strips), pack_a, pack_b,
+    tiles, count = sum(r.count for r in rows), sum(p.count for p in panels)
+    grid = _grid(product, target, tiles, count, wide)
+    width = max(p.width for p in panels)
+    pack_b = packs[1] or _packs_b(product, target, -(-tiles // grid[1]), width * lanes)
+    pack_a = packs[0] or _packs_a(product, rows[0].height, -(-count // grid[2]), k)
+    grid, depth = _blocks(product, target, grid, (rows[0].height, tiles), (width * lanes, count), pack_a, pack_b,
                           whole_rows)  # fmt: skip
     sets = 1
-    while sets < 4 and rows[0].height * wide * sets < _LATENCY and depth >= 8 * sets:
+    while sets < 4 and rows[0].height * width * sets < _LATENCY and depth >= 8 * sets:
         sets *= 2
-    unroll = max(sets, min(4, 24 // (rows[0].height * wide) or 1))
+    unroll = max(sets, min(4, 24 // (rows[0].height * width) or 1))
     if depth < k:
         depth = -(-depth // unroll) * unroll
     return Plan("broadcast", lanes, rows, panels, depth, sets, unroll, pack_a, pack_b, grid)
@@ -394,19 +406,19 @@ def _stream_pays(product: Product, target: Target, lanes: int) -> bool:
     )  # fmt: skip
 
 
-def _stream_plan(product: Product, target: Target, lanes: int, whole_rows: bool) -> Plan:
+def _stream_plan(product: Product, target: Target, lanes: int, wide: Wide) -> Plan:
     """Panels of four vectors; the chunk's part of C stays in the nearest cache."""
     panels = column_panels(product.n, lanes, 4)
     strips = sum(p.count for p in panels)
-    over_batch, over_rows, over_columns = _grid(product, target, 1, strips // 8 or 1, whole_rows)  # long pieces of rows
+    over_batch, over_rows, over_columns = _grid(product, target, 1, strips // 8 or 1, wide)  # long pieces of rows
     fit = max(1, target.caches.l1 // 4 // (4 * lanes * product.dtype.itemsize))
-    if not whole_rows:
+    if wide != "rows":
         over_columns = max(over_columns, -(-strips // fit))
     return Plan("stream", lanes, row_tiles(1, 1), panels, product.k, 1, 8, False, False,
                 (over_batch, over_rows, over_columns))  # fmt: skip
 
 
-def _dot_plan(product: Product, target: Target, lanes: int, whole_rows: bool) -> Plan:
+def _dot_plan(product: Product, target: Target, lanes: int, wide: Wide) -> Plan:
     """Vectors along k: a tile of rows × columns sums, as square as the registers allow."""
     best: tuple[float, int, int] | None = None
     limit = target.vector_registers - 4
@@ -422,7 +434,8 @@ def _dot_plan(product: Product, target: Target, lanes: int, whole_rows: bool) ->
     assert best is not None
     rows, panels = row_tiles(product.m, best[1]), column_panels(product.n, 1, best[2])
     pack_b = product.b.row != 1
-    grid = _grid(product, target, sum(r.count for r in rows), sum(p.count for p in panels), whole_rows or pack_b)
+    grid = _grid(product, target, sum(r.count for r in rows), sum(p.count for p in panels),
+                 "rows" if pack_b else wide)  # fmt: skip
     tile = rows[0].height * max(p.width for p in panels)
     sets = 1
     while sets < 8 and tile * sets * 2 <= _LATENCY and product.k >= 4 * sets * lanes:
