@@ -127,7 +127,7 @@ def profile_graph(
     program = Program(plan, library(instrumented(program_text(plan), numbers, target)))
     counters = _Counters(program, len(sites))
     given = [np.array(a) for a in arrays]
-    runs = _run(program, counters, given, plan.main.shared.values(), repeats)
+    runs = _run(program, counters, given, repeats)
     peaks = measure(shared())
     ticks = sum(run.ticks for run in runs)
     tick = sum(run.seconds for run in runs) / ticks if ticks else 0.0
@@ -187,18 +187,26 @@ class _Counters:
         self.values = np.ctypeslib.as_array((ctypes.c_int64 * max(2 * sites, 1)).from_address(where))
 
 
-def _run(program: Program, counters: _Counters, arrays: list[Any], taken: Any, repeats: int | None) -> list[_Run]:
-    """Call the program again and again; where a result takes an array's memory, it is given a copy, made before."""
-    gifts = set(taken)
+def _run(program: Program, counters: _Counters, arrays: list[Any], repeats: int | None) -> list[_Run]:
+    """Call the program again and again, each time on the same numbers in the same memory.
+
+    Where a result takes an array's memory, the next call is given that result, its numbers put back before the clock.
+    """
+    taken = program.plan.main.shared  # output → the input whose memory it has
+    given = [a.copy() if i in taken.values() else a for i, a in enumerate(arrays)]
 
     def once() -> _Run:
-        given = [a.copy() if i in gifts else a for i, a in enumerate(arrays)]
+        for i in taken.values():
+            np.copyto(given[i], arrays[i])
         counters.values[:] = 0
         before = counters.now()
         begin = perf_counter()
-        program(given)
+        results = program(given)
         seconds = perf_counter() - begin
-        return _Run(seconds, counters.now() - before, counters.values.copy())
+        ticks = counters.now() - before
+        for position, i in taken.items():
+            given[i] = results[position]
+        return _Run(seconds, ticks, counters.values.copy())
 
     warm = min(once().seconds for _ in range(2))
     count = repeats or int(min(max(_SECONDS / max(warm, 1e-9), _LEAST), _MOST))
