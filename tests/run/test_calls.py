@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -155,6 +157,27 @@ def test_the_same_bits_for_any_number_of_threads(pools: Any) -> None:
             pools(threads)
             seen += [bits(program(args)) for _ in range(3)]
         assert all(s == seen[0] for s in seen)
+
+
+def test_chainrule_threads_changes_no_bits() -> None:
+    program = """
+import hashlib
+import numpy as np, chainrule as cr
+from chainrule.run.pool import shared
+x, w = (np.random.default_rng(0).normal(size=(300, 400)).astype(np.float32) for _ in "xw")
+def step(x, w):
+    return np.tanh(x @ w.T).sum(axis=0), np.exp(x) / np.sum(np.exp(x), axis=1)[:, None]
+results = cr.jit(step, backend="native")(x, w)
+print(hashlib.sha256(b"".join(a.tobytes() for a in results)).hexdigest(), shared().threads)
+"""
+    seen = set()
+    for threads in (1, 2, 3, 7):
+        done = subprocess.run([sys.executable, "-c", program], env={**os.environ, "CHAINRULE_THREADS": str(threads)},
+                              capture_output=True, text=True, timeout=120)  # fmt: skip
+        found, used = done.stdout.split()
+        assert int(used) == threads, done.stderr
+        seen.add(found)
+    assert len(seen) == 1
 
 
 def test_python_threads_that_call_at_once() -> None:
