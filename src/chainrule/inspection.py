@@ -56,8 +56,8 @@ def show(
     kernels; ``"llvm"``, the LLVM text we write (``optimised=True``: after LLVM's passes); ``"asm"``, assembly.
     ``target``: the machine it is compiled for: ``"host"``, ``"avx512"``, ``"avx2"``, ``"generic"`` or ``"neon"``.
     ``full``: also what is the same for every program.  ``kernel``: only this one, by its number.
-    Arguments may be trees of arrays; ``f`` is not run.  All but the graph needs the extra ``chainrule[compile]``.
-    Raises OptionError for an unknown stage, target or kernel.
+    Arguments may be trees of arrays; ``f`` is not run.
+    Raises OptionError for an unknown stage, target or kernel, and for options that the stage has no use for.
     """
     return show_lowered(lowered(f, args), stage, target=target, optimised=optimised, full=full, kernel=kernel)
 
@@ -68,7 +68,7 @@ def profile(f: Function, *args: Any, repeats: int | None = None) -> Profile:
     The Profile prints as a table, the dearest kernel first: time, operations, bytes, the share of what this machine
     could do (as measured in the same run), and the lines of ``f`` it computes.  ``to_dict()`` is the same for JSON.
     Arguments may be trees of arrays; donated ones are copied, so yours stay as they are.  Without ``repeats`` it takes
-    about half a second.  Needs the extra ``chainrule[compile]``.
+    about half a second.
     Raises OptionError for repeats below 1, TraceError inside a function that is being traced.
     """
     return profile_lowered(lowered(f, args), repeats)
@@ -123,6 +123,7 @@ def show_lowered(
     """:func:`show` for what is traced already."""
     if stage not in STAGES:
         raise choose("stage", stage, STAGES, where=user_source())
+    _refuse_what_has_no_use(stage, optimised, kernel)
     graph = call.graph
     if not any(isinstance(x, Expr) for x in call.captured):
         graph = embed(graph, call.captured)
@@ -138,6 +139,16 @@ def show_lowered(
                           kernel=kernel)  # fmt: skip
     _print(text, stage)
     return Shown(text)
+
+
+def _refuse_what_has_no_use(stage: str, optimised: bool, kernel: str | int | None) -> None:
+    """Raise OptionError for options that this stage knows nothing of."""
+    for name, given, stages in (("optimised", optimised, STAGES[4:5]), ("kernel", kernel is not None, STAGES[2:])):
+        if given and stage not in stages:
+            raise OptionError(
+                f"show: {name} has no use at this stage", expected=f"stage {' or '.join(stages)}", got=f"stage {stage}",
+                where=user_source(), fix=f"leave {name} out, or name another stage",
+            )  # fmt: skip
 
 
 def profile_lowered(call: Lowered, repeats: int | None = None) -> Profile:
