@@ -269,7 +269,7 @@ def test_the_loops_on_a_tile_can_be_read() -> None:
         "      t2 = b2[column + j]\n"
         "      t3 = add t1, t2\n"
         "      t4 = maximum t3, 0.0\n"
-        "      b6[40*row + 40*i + column + j] = t4"
+        "      b6[40*row + column + 40*i + j] = t4"
     )
 
 

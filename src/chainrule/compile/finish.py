@@ -106,16 +106,22 @@ class _Finish(Lowering):
 
     def kernel(self, ride: Riding, rows: int, columns: int, strides: tuple[int, int], split: bool) -> Kernel:
         """The loops over a tile."""
-        steps = (("i", strides[0]), ("j", strides[1])) if columns > 1 else (("i", strides[0]),)
-        self.tile = Place(0, steps)
         column = len(self.domain) - 1
         terms = [(f"n{i}", axis) for i, axis in enumerate(ride.batch)]
-        terms += [("row", ride.row), ("i", ride.row), ("column", column)]
-        inner = outer = Loop("i", rows)
-        if columns > 1:
-            terms.append(("j", column))
+        terms += [("row", ride.row), ("column", column)]
+        if columns == ride.product.n > 1 and strides == (columns, 1) and self._is_one_line(ride):
+            inner = outer = Loop("i", rows * columns)
+            self.tile = Place(0, (("i", 1),))
+            terms.append(("i", column))
+        elif columns == 1:
+            inner = outer = Loop("i", rows)
+            self.tile = Place(0, (("i", strides[0]),))
+            terms.append(("i", ride.row))
+        else:
             inner = Loop("j", columns)
-            outer.body.append(inner)
+            outer = Loop("i", rows, [inner])
+            self.tile = Place(0, (("i", strides[0]), ("j", strides[1])))
+            terms += [("i", ride.row), ("j", column)]
         inner.split = split
         known: dict[Any, Any] = {}
         for index in self.cluster.lines:
@@ -124,6 +130,11 @@ class _Finish(Lowering):
                 self.store(index, value, self.place(0, c_strides(self.domain), terms), inner.body)
         sources = tuple(dict.fromkeys(self.graph.lines[i].source for i in self.cluster.lines))
         return Kernel(f"finish{self.number}", [outer], rows * columns * len(self.cluster.lines), sources=sources)
+
+    def _is_one_line(self, ride: Riding) -> bool:
+        """Whether rows lie one behind the other in all that is read and written."""
+        accesses = [*self.accesses(self.cluster.lines[1:]), c_strides(self.domain)]
+        return all(access[ride.row] == access[-1] * ride.product.n for access in accesses)
 
     def compute(self, index: int, body: list[Any], known: dict[Any, Any], terms: Any, phase: int) -> Any:
         """The scalar of a line; the product's is in the tile."""

@@ -173,7 +173,8 @@ class _Code:
             rows = -(-cut.tiles // over_rows) * cut.height
             self.partial = self._array("partial", rows * self.chunk_columns)
         if hooks.finish is not None:
-            self.strip = self._array("strip", cut.height * self.chunk_columns)
+            self.strip_stride = spec.n if over_columns == 1 else self.chunk_columns  # rows of C one behind the other
+            self.strip = self._array("strip", cut.height * self.strip_stride)
 
     def _skew(self) -> int:
         return skewed(self.cut.depth, self.wide.lanes, self.size)
@@ -473,7 +474,7 @@ class _Code:
             self._write(values, goal, c.row, panels.columns, v)
             return
         place = self._at(self.strip, subtract(out, column, self.first_column))
-        self._write(values, place, self.chunk_columns, panels.columns, v)
+        self._write(values, place, self.strip_stride, panels.columns, v)
 
     def _write(self, values: list[list[str]], goal: str, stride: int, columns: int, v: Vectors) -> None:
         for i, line in enumerate(values):
@@ -490,5 +491,5 @@ class _Code:
         else:
             end = column_start(out, cut.panels, 1 if self.dot else cut.lanes, self.strips[1])
             columns = subtract(out, least(out, end, self.spec.n), self.first_column)
-        strip = Block(self.strip, self.batch, row, self.first_column, rows.height, columns, self.chunk_columns, 1)
+        strip = Block(self.strip, self.batch, row, self.first_column, rows.height, columns, self.strip_stride, 1)
         self.hooks.finish(out, strip)
