@@ -82,7 +82,8 @@ def _shapes(count: int) -> list[tuple[int, int, int]]:
     return [every[i] for i in picked]
 
 
-@pytest.mark.parametrize(("m", "k", "n"), [*_shapes(18), (1, 513, 200), (513, 65, 1), (7, 513, 7), (65, 2100, 33)])
+@pytest.mark.parametrize(("m", "k", "n"), [*_shapes(18), (1, 513, 200), (513, 65, 1), (7, 513, 7),
+                                               (65, 2100, 33), (400, 33, 1500), (40, 2100, 1500)])  # fmt: skip
 def test_layers_of_any_size(m: int, k: int, n: int) -> None:
     for number, dtype in enumerate((F32, F64)):
         x, w, b = draw(m, k, dtype=dtype), draw(k, n, dtype=dtype) / np.sqrt(k).astype(dtype), draw(n, dtype=dtype)
@@ -257,6 +258,19 @@ def test_the_update_may_be_written_onto_the_weights() -> None:
     assert not shares(turned, 0, 0, turned.graph.outputs[0])
     own = fused_of(lambda w: np.tanh(w @ w) + w, draw(33, 33))
     assert not shares(own, 0, 0, own.graph.outputs[0])  # read at the same place, but an operand too
+
+
+def test_a_donated_state_is_updated_in_place() -> None:
+    graph, args = training_step((20, 33, 7), 13, OPTIMIZERS["adam"])
+    state = len(args) - 2
+    program = compile_graph(graph, donated=tuple(range(state)))
+    wanted = run_plan(graph, list(args))
+    assert sorted(program.plan.main.shared.values()) == list(range(state))
+    given = [np.array(a) for a in args]
+    found = program(given)
+    for result, memory, expected in zip(found[:state], given, wanted, strict=False):
+        assert np.shares_memory(result, memory)
+        np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_the_loops_on_a_tile_can_be_read() -> None:
