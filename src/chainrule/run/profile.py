@@ -1,10 +1,10 @@
 """``profile``: what each kernel of a compiled program costs, beside what this machine could do at best.
 
 The program that is measured is the one that ``jit`` runs, kernels, memory and threads included.  Around each call of a
-kernel, or call back into NumPy, the processor's clock is read (about 20 ns), and what passed is added to a counter;
-what a loop or branch spends in its own kernels is theirs, not its.  So kernels are the same machine code, and the
-counts of those in loops are exact.  A kernel's time in one call is the mean of the middle half of the repeats: as
-robust as the median, and finer than the tick of a clock that ticks every 10 ns.
+kernel, or call back into NumPy, the processor's clock is read, and what passed is added to a counter; what a loop or
+branch spends in its own kernels is theirs, not its, and what measuring nothing takes (about 20 ns) is taken off.  So
+kernels are the same machine code, and the counts of those in loops are exact.  A kernel's time in one call is the mean
+of the middle half of the repeats: as robust as the median, and finer than the tick of a clock that ticks every 10 ns.
 
 Beside each kernel stands the roofline (Williams, Waterman & Patterson, 2009): the least time its arithmetic or its
 memory traffic could take on this machine, both as measured in this run (``peaks``), as a share of the time it took.
@@ -37,6 +37,7 @@ from chainrule.run.program import Program, program_text
 _SECONDS = 0.5
 """How long a profile may take where the number of repeats is not given."""
 _LEAST, _MOST = 3, 1000
+_EMPTY = 10_000  # measurements of nothing, to know what one costs
 
 
 class Row(NamedTuple):
@@ -66,6 +67,7 @@ class Profile:
     """The kernels of one call, the dearest first; prints as a table.
 
     ``seconds`` is the time of a whole call, ``peaks`` what the machine could do in this run.
+    ``measuring`` are the seconds of a call that went into reading the clock; no row holds them.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Profile:
     repeats: int
     peaks: Peaks
     target: str
+    measuring: float = 0.0
 
     @property
     def in_kernels(self) -> float:
@@ -84,7 +87,7 @@ class Profile:
         """All of it as plain values, for JSON."""
         return {
             "name": self.name, "target": self.target, "threads": self.peaks.threads, "repeats": self.repeats,
-            "seconds": self.seconds, "seconds_in_kernels": self.in_kernels,
+            "seconds": self.seconds, "seconds_in_kernels": self.in_kernels, "seconds_measuring": self.measuring,
             "peak_flops": self.peaks.flops,
             "bandwidth": [{"bytes": size, "bytes_per_second": rate} for size, rate in self.peaks.bandwidth],
             "kernels": [{**row._asdict(), "operations": list(row.operations), "where": list(row.where)}
@@ -131,14 +134,16 @@ def profile_graph(
     peaks = measure(shared())
     ticks = sum(run.ticks for run in runs)
     tick = sum(run.seconds for run in runs) / ticks if ticks else 0.0
-    rows = []
-    for n, step in enumerate(sites):
-        spent = _middle([float(run.counts[2 * n]) for run in runs]) * tick
-        calls = round(_middle([float(run.counts[2 * n + 1]) for run in runs]))
-        rows.append(_row(step, calls, spent, peaks))
+    spent = [_middle([float(run.counts[2 * n]) for run in runs]) for n in range(len(sites))]
+    calls = [round(_middle([float(run.counts[2 * n + 1]) for run in runs])) for n in range(len(sites))]
+    cost = counters.cost()
+    own = _without_measuring([step.label for step in sites], spent, calls, cost)
+    rows = [_row(*each, peaks) for each in zip(sites, calls, [ticks * tick for ticks in own], strict=True)]
     rows.sort(key=lambda row: -row.seconds)
     seconds = _middle([run.seconds for run in runs])
-    return Profile(name, tuple(rows), seconds, len(runs), peaks, f"{target.name}, {threads_wanted()} threads")
+    measuring = sum(calls) * cost.whole * tick
+    threads = f"{target.name}, {threads_wanted()} threads"
+    return Profile(name, tuple(rows), seconds, len(runs), peaks, threads, measuring)
 
 
 def _row(step: Step, calls: int, seconds: float, peaks: Peaks) -> Row:
@@ -152,6 +157,25 @@ def _row(step: Step, calls: int, seconds: float, peaks: Peaks) -> Row:
         cost = cost._replace(flops=0)
     return Row(step.label, kind_of(step), size_of(step), tuple(operations_of(step)), calls, seconds, cost.flops,
                cost.bytes, limit, share, phase_of(step), tuple(places(step)))  # fmt: skip
+
+
+class _Cost(NamedTuple):
+    """Ticks that measuring nothing takes, and how many of them are counted as the kernel's."""
+
+    whole: float
+    inside: float
+
+
+def _without_measuring(labels: list[str], spent: list[float], calls: list[int], cost: _Cost) -> list[float]:
+    """The ticks of each kernel without those of the clock: its own, and around the kernels of a loop the loop's."""
+    own = {label: ticks - n * cost.inside for label, ticks, n in zip(labels, spent, calls, strict=True)}
+    for label, n in zip(labels, calls, strict=True):
+        # The loop that kernel 3.body.1 is in is 3.
+        path = label.split(".")[:-1]
+        around = ".".join(path if not path or path[-1].isdigit() else path[:-1])
+        if around:
+            own[around] -= n * (cost.whole - cost.inside)
+    return [max(ticks, 0.0) for ticks in own.values()]
 
 
 def _middle(values: list[float]) -> float:
@@ -183,8 +207,19 @@ class _Counters:
     def __init__(self, program: Program, sites: int) -> None:
         where = ctypes.CFUNCTYPE(ctypes.c_void_p)(program.code.address("cr.profile.counters"))()
         self.now = ctypes.CFUNCTYPE(ctypes.c_int64)(program.code.address("cr.profile.now"))
+        self._empty = ctypes.CFUNCTYPE(None, ctypes.c_int64)(program.code.address("cr.profile.empty"))
         assert where is not None
-        self.values = np.ctypeslib.as_array((ctypes.c_int64 * max(2 * sites, 1)).from_address(where))
+        self.values = np.ctypeslib.as_array((ctypes.c_int64 * (2 * sites + 2)).from_address(where))
+
+    def cost(self) -> _Cost:
+        """What measuring takes: the best of a few tries, as other work only adds to it."""
+        tries = []
+        for _ in range(5):
+            self.values[-2:] = 0
+            before = self.now()
+            self._empty(_EMPTY)
+            tries.append(_Cost((self.now() - before) / _EMPTY, float(self.values[-2]) / _EMPTY))
+        return min(tries)
 
 
 def _run(program: Program, counters: _Counters, arrays: list[Any], repeats: int | None) -> list[_Run]:
@@ -247,7 +282,7 @@ def instrumented(text: str, sites: dict[tuple[str, int], int], target: Target) -
 def _runtime(sites: int, clock: str) -> str:
     """``inside``: ticks that sites within the one now running have spent, which are not its own."""
     return f"""
-@cr.profile.values = internal global [{max(2 * sites, 1)} x i64] zeroinitializer
+@cr.profile.values = internal global [{2 * sites + 2} x i64] zeroinitializer
 @cr.profile.inside = internal global i64 0
 
 define ptr @cr.profile.counters() {{
@@ -257,6 +292,21 @@ define ptr @cr.profile.counters() {{
 define i64 @cr.profile.now() {{
   %now = call i64 @{clock}()
   ret i64 %now
+}}
+
+define void @cr.profile.empty(i64 %n) {{
+entry:
+  br label %loop
+loop:
+  %i = phi i64 [ 0, %entry ], [ %j, %loop ]
+  %inside = call i64 @cr.profile.enter()
+  %begin = call i64 @{clock}()
+  call void @cr.profile.leave(i64 {sites}, i64 %begin, i64 %inside)
+  %j = add i64 %i, 1
+  %more = icmp slt i64 %j, %n
+  br i1 %more, label %loop, label %out
+out:
+  ret void
 }}
 
 define internal i64 @cr.profile.enter() alwaysinline {{

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _BAR = 10
 _MOST_ROWS = 40
 _OPERATIONS = 34  # columns
+_NOTED = 0.01  # the share of a call from which on what measuring took has a row
 HEADINGS = ("time", "", "of all", "kernel", "computes", "flop", "bytes", "of limit", "pass", "where")
 _RIGHT = {"time", "of all", "flop", "bytes"}
 
@@ -48,10 +49,15 @@ def cells(profile: Profile) -> list[tuple[str, ...]]:
         flops, moved = amount(sum(r.flops for r in rest)), amount(sum(r.bytes for r in rest))
         found.append((seconds(spent), bar(spent / whole), percent(spent / whole), f"{len(rest)} more", "", flops, moved,
                       "", "", ""))  # fmt: skip
-    outside = max(profile.seconds - profile.in_kernels, 0.0)
-    found.append((seconds(outside), bar(outside / whole), percent(outside / whole), "–", "the call, between kernels",
-                  "", "", "", "", ""))  # fmt: skip
+    outside = max(profile.seconds - profile.in_kernels - profile.measuring, 0.0)
+    found.append(_cells_of_rest(outside, outside / whole, "the call, between kernels"))
+    if profile.measuring > _NOTED * whole:
+        found.append(_cells_of_rest(profile.measuring, profile.measuring / whole, "reading the clock"))
     return found
+
+
+def _cells_of_rest(spent: float, share: float, what: str) -> tuple[str, ...]:
+    return (seconds(spent), bar(share), percent(share), "–", what, *("",) * (len(HEADINGS) - 5))
 
 
 def _columns(profile: Profile) -> list[tuple[str, ...]]:
