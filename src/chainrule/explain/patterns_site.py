@@ -278,7 +278,7 @@ def apart(s: Site) -> Changes:
 
     def change(new: Any) -> Any:
         a = new(n)
-        step = np.diag(np.arange(a.shape[-1])).astype(a.dtype) * 1e3 * r.small(a.dtype)
+        step = (np.eye(*a.shape[-2:]) * np.arange(a.shape[-1]) * 1e3 * r.small(a.dtype)).astype(a.dtype)
         return line.op(a + a.builder.constant(step), **dict(line.attrs))
 
     return {s.index: change}

@@ -31,6 +31,8 @@ from chainrule.graph.graph import Source
 from chainrule.graph.source import user_source
 from chainrule.transforms.reverse import vjp_graph
 
+MOST_NAMES = 6
+"""Leaves that a title names."""
 MOST_CAUSES = 4
 """Causes that a message tells of each leaf; :attr:`Finding.causes` holds all."""
 
@@ -87,7 +89,10 @@ def told_together(findings: Sequence[Finding]) -> list[Message]:
 
 
 def _names(findings: Sequence[Finding]) -> str:
-    *most, last = [f.name for f in findings]
+    names = [f.name for f in findings]
+    if len(names) > MOST_NAMES:
+        return listed(names, MOST_NAMES)
+    *most, last = names
     return f"{', '.join(most)} and {last}" if most else last
 
 
@@ -101,7 +106,7 @@ def _title(findings: Sequence[Finding]) -> str:
         return f"{whose} zero, though a path exists"
     if first.status == "partly zero":
         parts = []
-        for f in findings:
+        for f in findings[:MOST_NAMES]:
             units = f", all of units {listed(f.units)}" if f.units else ""
             label = f"{f.name}: " if several else ""
             parts.append(f"{label}{f.zeros} of {int(np.prod(f.shape))} elements{units}")
