@@ -20,7 +20,14 @@ from chainrule.diagnose.findings import Findings, LayerRow, layer_rows, level_ro
 from chainrule.diagnose.flatten import flat
 from chainrule.diagnose.inputs import input_facts, label_range_problem, label_shape_problem
 from chainrule.diagnose.losses import Pair, find_pair, squared_difference
-from chainrule.diagnose.measure import Measurement, make_measure, measurement, with_cotangents, with_update
+from chainrule.diagnose.measure import (
+    Measurement,
+    make_measure,
+    measurement,
+    step_numbers,
+    with_cotangents,
+    with_update,
+)
 from chainrule.diagnose.probes import (
     StepSize,
     all_values,
@@ -71,7 +78,7 @@ def diagnose(
     subject = Subject(model, loss, tuple(batch), optimizer, network, call)
     rows = len(batch[0]) if np.ndim(batch[0]) else 1
     with np.errstate(all="ignore"):
-        results = make_measure(network, rows)(*inputs)
+        results = jit(make_measure(network, rows))(*inputs)
         found = measurement(0, rows, results)
         gradients = list(results[4])
         step: StepSize | None = None
@@ -216,7 +223,8 @@ def _step(
         moved = [np.asarray(w + multiple * u, w.dtype) for w, u in zip(leaves, changes, strict=True)]
         return float(network.graph(*moved, *inputs[len(leaves) :])[0])
 
-    found = with_update(found, gradients, leaves, after, trees.leaves(bare), loss_at(1.0))
+    numbers = step_numbers(gradients, leaves, after, trees.leaves(bare))
+    found = with_update(found, numbers, loss_at(1.0))
     ratios = [row.update for row in layer_rows(network, found)]
     return found, along_step(found, ratios, loss_at)
 

@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.api import jit
 from chainrule.base.arrays import is_differentiable
 from chainrule.diagnose.structure import Activation, Block, Network, piece_between
 from chainrule.graph.builder import Builder
@@ -133,7 +132,7 @@ def _without_probes(whole: Graph, first: int, count: int, order: Sequence[int]) 
 
 
 def make_measure(network: Network, rows: int) -> Callable[..., Any]:
-    """The jitted ``measure(*inputs of the graph) -> (loss, block rows, parameter rows, per example, gradients)``."""
+    """``measure(*inputs of the graph) -> (loss, block rows, parameter rows, per example, gradients)``, to be jitted."""
     graph, count = network.graph, network.parameters
     targets = list(dict.fromkeys(t for b in network.blocks for t in (b.z, *(a.after for a in b.activations))))
     whole = with_cotangents(graph, range(count), targets)
@@ -154,8 +153,7 @@ def make_measure(network: Network, rows: int) -> Callable[..., Any]:
         per_example = _per_example(network, known, cotangents, rows)
         return results[0], table, parameters, per_example, tuple(gradients)
 
-    jitted: Callable[..., Any] = jit(measure)
-    return jitted
+    return measure
 
 
 def values_graph(graph: Graph, indices: Sequence[int]) -> Graph:
@@ -239,28 +237,25 @@ def measurement(step: int, rows: int, results: Any) -> Measurement:
     return Measurement(step, rows, float(loss), blocks, weights, float(per_example), gradient)
 
 
-def with_update(
-    found: Measurement,
-    gradients: Sequence[Any],
-    before: Sequence[Any],
-    after: Sequence[Any],
-    undecayed: Sequence[Any],
-    loss_after: float,
-) -> Measurement:
-    """``found`` with the numbers of the step that was taken, from the parameters ``before`` and ``after`` it.
-
-    ``undecayed``: the updates the optimizer makes where all parameters are 0, which is to say without weight decay.
-    """
-    predicted = 0.0
+def step_numbers(gradients: Sequence[Any], before: Sequence[Any], after: Sequence[Any], bare: Sequence[Any]) -> Any:
+    """Per parameter, to be jitted: ‖u‖, ⟨g, u⟩, ⟨u, w⟩ and ‖u - b‖ of the update u that took w from ``before`` to
+    ``after``, the gradient g, and the update b that the optimizer makes where all parameters are 0: without decay."""
     rows = []
-    for stats, gradient, old, new, bare in zip(found.parameters, gradients, before, after, undecayed, strict=True):
-        change = np.subtract(new, old, dtype=np.float64)
-        predicted += float(np.sum(gradient * change))
-        size = float(np.linalg.norm(change))
-        by_decay = float(np.linalg.norm(change - bare)) > 0.5 * size
-        towards_zero = -float(np.sum(change * old)) if by_decay else 0.0
+    for gradient, old, new, without in zip(gradients, before, after, bare, strict=True):
+        change = new - old
+        by_decay = change - without
+        rows.append(np.stack([np.sqrt(np.sum(change * change)), np.sum(gradient * change), np.sum(change * old),
+                              np.sqrt(np.sum(by_decay * by_decay))]))  # fmt: skip
+    return np.stack(rows)
+
+
+def with_update(found: Measurement, numbers: Any, loss_after: float) -> Measurement:
+    """``found`` with the :func:`step_numbers` of the step that was taken."""
+    rows = []
+    for stats, (size, _, along, by_decay) in zip(found.parameters, np.asarray(numbers, np.float64), strict=True):
         scale = size * stats.weight
-        rows.append(
-            dataclasses.replace(stats, update=size, decay=towards_zero / scale if scale else float("nan"))
-        )
+        towards_zero = -along if by_decay > 0.5 * size else 0.0
+        decay = float(towards_zero / scale) if scale else float("nan")
+        rows.append(dataclasses.replace(stats, update=float(size), decay=decay))
+    predicted = float(np.sum(np.asarray(numbers, np.float64)[:, 1]))
     return dataclasses.replace(found, parameters=tuple(rows), predicted=predicted, after=loss_after)
