@@ -2,9 +2,10 @@
 
 The program that is measured is the one that ``jit`` runs, kernels, memory and threads included.  Around each call of a
 kernel, or call back into NumPy, the processor's clock is read, and what passed is added to a counter; what a loop or
-branch spends in its own kernels is theirs, not its, and what measuring nothing takes (about 20 ns) is taken off.  So
-kernels are the same machine code, and the counts of those in loops are exact.  A kernel's time in one call is the mean
-of the middle half of the repeats: as robust as the median, and finer than the tick of a clock that ticks every 10 ns.
+branch spends in its own kernels is theirs, not its.  So kernels are the same machine code, and the counts of those in
+loops are exact.  In turn with it runs the program as it is: the difference is what measuring takes, and is taken off.
+A kernel's time in one call is the mean of the middle half of the repeats: as robust as the median, and finer than the
+tick of a clock that ticks every 10 ns.
 
 Beside each kernel stands the roofline (Williams, Waterman & Patterson, 2009): the least time its arithmetic or its
 memory traffic could take on this machine, both as measured in this run (``peaks``), as a share of the time it took.
@@ -67,7 +68,6 @@ class Profile:
     """The kernels of one call, the dearest first; prints as a table.
 
     ``seconds`` is the time of a whole call, ``peaks`` what the machine could do in this run.
-    ``measuring`` are the seconds of a call that went into reading the clock; no row holds them.
     """
 
     name: str
@@ -76,7 +76,6 @@ class Profile:
     repeats: int
     peaks: Peaks
     target: str
-    measuring: float = 0.0
 
     @property
     def in_kernels(self) -> float:
@@ -87,7 +86,7 @@ class Profile:
         """All of it as plain values, for JSON."""
         return {
             "name": self.name, "target": self.target, "threads": self.peaks.threads, "repeats": self.repeats,
-            "seconds": self.seconds, "seconds_in_kernels": self.in_kernels, "seconds_measuring": self.measuring,
+            "seconds": self.seconds, "seconds_in_kernels": self.in_kernels,
             "peak_flops": self.peaks.flops,
             "bandwidth": [{"bytes": size, "bytes_per_second": rate} for size, rate in self.peaks.bandwidth],
             "kernels": [{**row._asdict(), "operations": list(row.operations), "where": list(row.where)}
@@ -127,23 +126,21 @@ def profile_graph(
     plan = make_plan(graph, target, donated)
     sites = steps(plan)
     numbers = {(step.part.name, step.number): n for n, step in enumerate(sites)}
-    program = Program(plan, library(instrumented(program_text(plan), numbers, target)))
-    counters = _Counters(program, len(sites))
-    given = [np.array(a) for a in arrays]
-    runs = _run(program, counters, given, repeats)
+    text = program_text(plan)
+    plain, measured = (Program(plan, library(t)) for t in (text, instrumented(text, numbers, target)))
+    counters = _Counters(measured, len(sites))
+    runs = _run(plain, measured, counters, [np.array(a) for a in arrays], repeats)
     peaks = measure(shared())
-    ticks = sum(run.ticks for run in runs)
-    tick = sum(run.seconds for run in runs) / ticks if ticks else 0.0
-    spent = [_middle([float(run.counts[2 * n]) for run in runs]) for n in range(len(sites))]
-    calls = [round(_middle([float(run.counts[2 * n + 1]) for run in runs])) for n in range(len(sites))]
-    cost = counters.cost()
+    seconds, with_clock = (_middle([pair[i].seconds for pair in runs]) for i in (0, 1))
+    ticks = sum(run.ticks for _, run in runs)
+    tick = sum(run.seconds for _, run in runs) / ticks if ticks else 0.0
+    spent = [_middle([float(run.counts[2 * n]) for _, run in runs]) for n in range(len(sites))]
+    calls = [round(_middle([float(run.counts[2 * n + 1]) for _, run in runs])) for n in range(len(sites))]
+    cost = counters.cost((with_clock - seconds) / tick / max(sum(calls), 1) if tick else 0.0)
     own = _without_measuring([step.label for step in sites], spent, calls, cost)
     rows = [_row(*each, peaks) for each in zip(sites, calls, [ticks * tick for ticks in own], strict=True)]
     rows.sort(key=lambda row: -row.seconds)
-    seconds = _middle([run.seconds for run in runs])
-    measuring = sum(calls) * cost.whole * tick
-    threads = f"{target.name}, {threads_wanted()} threads"
-    return Profile(name, tuple(rows), seconds, len(runs), peaks, threads, measuring)
+    return Profile(name, tuple(rows), seconds, len(runs), peaks, f"{target.name}, {threads_wanted()} threads")
 
 
 def _row(step: Step, calls: int, seconds: float, peaks: Peaks) -> Row:
@@ -211,26 +208,34 @@ class _Counters:
         assert where is not None
         self.values = np.ctypeslib.as_array((ctypes.c_int64 * (2 * sites + 2)).from_address(where))
 
-    def cost(self) -> _Cost:
-        """What measuring takes: the best of a few tries, as other work only adds to it."""
+    def cost(self, seen: float) -> _Cost:
+        """What measuring takes, where ``seen`` ticks a kernel run are what it was seen to take, with much noise.
+
+        At most what measuring nothing takes: beside real work part of it costs nothing.  Of that the best of a few
+        tries counts, as other work only adds to it.
+        """
         tries = []
         for _ in range(5):
             self.values[-2:] = 0
             before = self.now()
             self._empty(_EMPTY)
             tries.append(_Cost((self.now() - before) / _EMPTY, float(self.values[-2]) / _EMPTY))
-        return min(tries)
+        most = min(tries)
+        part = min(max(seen / most.whole, 0.0), 1.0)
+        return _Cost(most.whole * part, most.inside * part)
 
 
-def _run(program: Program, counters: _Counters, arrays: list[Any], repeats: int | None) -> list[_Run]:
-    """Call the program again and again, each time on the same numbers in the same memory.
+def _run(
+    plain: Program, measured: Program, counters: _Counters, arrays: list[Any], repeats: int | None
+) -> list[tuple[_Run, _Run]]:
+    """Call both programs in turn, again and again, each time on the same numbers in the same memory.
 
     Where a result takes an array's memory, the next call is given that result, its numbers put back before the clock.
     """
-    taken = program.plan.main.shared  # output → the input whose memory it has
+    taken = plain.plan.main.shared  # output → the input whose memory it has
     given = [a.copy() if i in taken.values() else a for i, a in enumerate(arrays)]
 
-    def once() -> _Run:
+    def once(program: Program) -> _Run:
         for i in taken.values():
             np.copyto(given[i], arrays[i])
         counters.values[:] = 0
@@ -243,9 +248,9 @@ def _run(program: Program, counters: _Counters, arrays: list[Any], repeats: int 
             given[i] = results[position]
         return _Run(seconds, ticks, counters.values.copy())
 
-    warm = min(once().seconds for _ in range(2))
-    count = repeats or int(min(max(_SECONDS / max(warm, 1e-9), _LEAST), _MOST))
-    return [once() for _ in range(count)]
+    warm = [once(program).seconds for program in (plain, measured, plain, measured)]
+    count = repeats or int(min(max(_SECONDS / max(sum(warm[2:]), 1e-9), _LEAST), _MOST))
+    return [(once(plain), once(measured)) for _ in range(count)]
 
 
 # -------------------------------------------------------------------------------------------------------- instruments

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 _BAR = 10
 _MOST_ROWS = 40
 _OPERATIONS = 34  # columns
-_NOTED = 0.01  # the share of a call from which on what measuring took has a row
 HEADINGS = ("time", "", "of all", "kernel", "computes", "flop", "bytes", "of limit", "pass", "where")
 _RIGHT = {"time", "of all", "flop", "bytes"}
 
@@ -43,21 +42,15 @@ def cells(profile: Profile) -> list[tuple[str, ...]]:
     """The rows of the table, as text; of a long program the dearest, and one row for the rest."""
     whole = max(profile.seconds, 1e-12)
     found = [_cells(row, row.seconds / whole) for row in profile.rows[:_MOST_ROWS]]
-    rest = profile.rows[_MOST_ROWS:]
-    if rest:
-        spent = sum(row.seconds for row in rest)
-        flops, moved = amount(sum(r.flops for r in rest)), amount(sum(r.bytes for r in rest))
-        found.append((seconds(spent), bar(spent / whole), percent(spent / whole), f"{len(rest)} more", "", flops, moved,
+    more = profile.rows[_MOST_ROWS:]
+    if more:
+        spent = sum(row.seconds for row in more)
+        flops, moved = amount(sum(r.flops for r in more)), amount(sum(r.bytes for r in more))
+        found.append((seconds(spent), bar(spent / whole), percent(spent / whole), f"{len(more)} more", "", flops, moved,
                       "", "", ""))  # fmt: skip
-    outside = max(profile.seconds - profile.in_kernels - profile.measuring, 0.0)
-    found.append(_cells_of_rest(outside, outside / whole, "the call, between kernels"))
-    if profile.measuring > _NOTED * whole:
-        found.append(_cells_of_rest(profile.measuring, profile.measuring / whole, "reading the clock"))
-    return found
-
-
-def _cells_of_rest(spent: float, share: float, what: str) -> tuple[str, ...]:
-    return (seconds(spent), bar(share), percent(share), "–", what, *("",) * (len(HEADINGS) - 5))
+    outside = max(profile.seconds - profile.in_kernels, 0.0)
+    rest = (seconds(outside), bar(outside / whole), percent(outside / whole), "–", "the call, between kernels")
+    return [*found, (*rest, *("",) * (len(HEADINGS) - len(rest)))]
 
 
 def _columns(profile: Profile) -> list[tuple[str, ...]]:
