@@ -1,18 +1,20 @@
 """``jit``: a function traced once per kind of arguments, then run as a program.
 
-``backend="numpy"`` runs the graph with the evaluator, ``"native"`` compiles it to machine code (``chainrule.compile``);
-both compute the same function.  ``CHAINRULE_JIT`` in the environment (``numpy``, ``native``; ``0`` is ``numpy``) says
-what is used where no backend is named.
+``backend="native"`` compiles the graph to machine code (``chainrule.compile``), ``"numpy"`` runs it with the evaluator;
+both compute the same function.  Where no backend is named, ``CHAINRULE_JIT`` in the environment decides (``native``,
+``numpy``; ``0`` is ``numpy``); without it, it is native where llvmlite can be imported.
 """
 
 from __future__ import annotations
 
+import functools
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from threading import Lock, RLock
 from types import MethodType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,28 +31,55 @@ Function = Callable[..., Any]
 Program = Callable[[Sequence[Any]], list[Any]]
 BACKENDS = ("numpy", "native")
 
+_SWITCH = "CHAINRULE_JIT"
 _REPORTS = "CHAINRULE_EXPLAIN_RECOMPILES"
 _GUARD = Lock()
-_ARRAYS = {np.ndarray}
 _PLAIN = frozenset({np.ndarray, *np.sctypeDict.values()})  # arrays, and the scalars that 0-d results are
 _SHAPE_AND_DTYPE = attrgetter("shape", "dtype")
 
 
+class _Tree(NamedTuple):
+    """A tree that was returned: its leaves, and what stands for its structure and types."""
+
+    tree: Any
+    leaves: list[Any]
+    kind: object
+
+
 class _Ready:
-    """What a call needs once its kind is known: the program, and how its results become a tree."""
+    """What a call needs once its kind is known: the program, and how its results become a tree.
 
-    __slots__ = ("captured", "program", "scalars", "structure")
+    Training loops pass in what the call before returned, so the leaves of trees that can't have been changed since are
+    remembered in ``returned``, by identity, until the next call.
+    """
 
-    def __init__(self, program: Program, traced: Traced) -> None:
-        self.program, self.structure = program, traced.structure
+    __slots__ = ("build", "captured", "parts", "program", "returned", "scalars")
+
+    def __init__(self, program: Program, traced: Traced, returned: dict[int, _Tree], kinds: dict[Any, object]) -> None:
+        self.program, self.build = program, trees.builder(traced.structure)
         self.captured = [np.array(a) for a in traced.captured]  # our own: read-only ones would be looked at each time
-        self.scalars = [i for i, spec in enumerate(traced.graph.output_specs) if not spec.shape]
+        specs = traced.graph.output_specs
+        self.scalars = [i for i, spec in enumerate(specs) if not spec.shape]
+        self.returned = returned
+        self.parts: list[tuple[int, int, int, object]] = []  # (child of the result, its first and last leaf, its kind)
+        outline = trees.unflatten(traced.structure, list(range(len(specs))))
+        for position, child in enumerate(outline if type(outline) is tuple else ()):
+            leaves, structure = trees.flatten(child)
+            if leaves and not isinstance(child, int) and trees.is_frozen(child):
+                low, high = leaves[0], leaves[-1] + 1
+                kind = kinds.setdefault((structure, specs[low:high]), object())
+                self.parts.append((position, low, high, kind))
 
     def __call__(self, arrays: list[Any]) -> Any:
         results = self.program(arrays + self.captured if self.captured else arrays)
         for i in self.scalars:
             results[i] = results[i][()]
-        return trees.unflatten(self.structure, results)
+        tree = self.build(results)
+        self.returned.clear()
+        for position, low, high, kind in self.parts:
+            child = tree[position]
+            self.returned[id(child)] = _Tree(child, results[low:high], kind)
+        return tree
 
 
 class Jitted:
@@ -69,11 +98,14 @@ class Jitted:
     ) -> None:
         self.f = f
         self.backend = chosen_backend(backend)
+        self._asked = backend is not None or bool(os.environ.get(_SWITCH))
         self.donate_argnums = argument_positions(donate_argnums, "jit: donate_argnums")
         self.static_argnums = argument_positions(static_argnums, "jit: static_argnums")
         self.cache: dict[Any, Traced] = {}
         self.programs: dict[tuple[Graph, tuple[int, ...]], Program] = {}
         self.ready: dict[Any, _Ready] = {}
+        self._returned: dict[int, _Tree] = {}
+        self._kinds: dict[Any, object] = {}
         self._locks: dict[Any, Any] = {}
         self._reports = explain_recompiles or os.environ.get(_REPORTS, "").lower() not in ("", "0", "off")
         wrap(self, f)
@@ -86,16 +118,36 @@ class Jitted:
         return self  # as functions are copied
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self.ready and not self.static_argnums:
-            if not kwargs and set(map(type, args)) == _ARRAYS:
-                flat, shape = list(args), None  # arrays alone: no tree to be taken apart
-            else:
-                flat, shape = trees.flatten_known((args, kwargs))
-            if shape is None or _PLAIN.issuperset(map(type, flat)):
-                ready = self.ready.get((shape, tuple(map(_SHAPE_AND_DTYPE, flat))))
-                if ready is not None:
-                    return ready(flat)
-        return self._first_call(args, kwargs)
+        if not self.ready or self.static_argnums:
+            return self._first_call(args, kwargs)
+        kind, flat = self._kind(args) if not kwargs else (None, [])
+        ready = None if kind is None else self.ready.get(kind)
+        if ready is None:
+            leaves, shape = trees.flatten_known((args, kwargs))
+            if _PLAIN.issuperset(map(type, leaves)):
+                ready = self.ready.get((shape, tuple(map(_SHAPE_AND_DTYPE, leaves))))
+            if ready is None:
+                return self._first_call(args, kwargs)
+            flat = leaves
+            if kind is not None:
+                self.ready[kind] = ready
+        return ready(flat)
+
+    def _kind(self, args: tuple[Any, ...]) -> tuple[tuple[Any, ...] | None, list[Any]]:
+        """A key for arguments that are arrays, or trees that the last call returned, and their leaves; else None."""
+        kind: list[Any] = []
+        flat: list[Any] = []
+        for arg in args:
+            if type(arg) is np.ndarray:
+                flat.append(arg)
+                kind.append(_SHAPE_AND_DTYPE(arg))
+                continue
+            known = self._returned.get(id(arg))
+            if known is None or known.tree is not arg:
+                return None, flat
+            flat += known.leaves
+            kind.append(known.kind)
+        return tuple(kind), flat
 
     def _first_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """A call of a kind that was not seen before, or is not of arrays alone: looked at in all detail."""
@@ -119,14 +171,14 @@ class Jitted:
                     if self._reports:
                         report(self.f, self.cache)
         inputs = [*leaves, *traced.captured]
+        if self.backend == "native" and not self._asked:
+            self.backend = native_or_numpy()
         if self.backend == "numpy" or any(isinstance(x, Expr) for x in inputs):
             results = run(traced.graph, inputs)  # inlines the graph where Symbols are among the inputs
             return trees.unflatten(traced.structure, handed_over(results, leaves))
-        ready = _Ready(self._program(traced.graph, args, fixed), traced)
+        ready = _Ready(self._program(traced.graph, args, fixed), traced, self._returned, self._kinds)
         if not fixed and all(a is b for a, b in zip(flat, leaves, strict=True)):
-            plain = not kwargs and set(map(type, args)) == _ARRAYS
-            structure = None if plain else trees.flatten_known((args, kwargs))[1]
-            self.ready[structure, tuple(map(_SHAPE_AND_DTYPE, leaves))] = ready
+            self.ready[trees.flatten_known((args, kwargs))[1], tuple(map(_SHAPE_AND_DTYPE, leaves))] = ready
         return ready(leaves)
 
     def _program(self, graph: Graph, args: Sequence[Any], fixed: set[int]) -> Program:
@@ -213,16 +265,31 @@ def _typed(value: Any) -> Any:
 
 
 def chosen_backend(backend: str | None) -> str:
-    """The backend asked for, by argument or by environment.  Raises OptionError for one there is not."""
+    """The backend asked for, by argument or by environment; else native.  Raises OptionError for one there is not."""
     if backend is not None:
         if backend not in BACKENDS:
             raise choose("backend", backend, BACKENDS, where=user_source())
         return backend
-    named = os.environ.get("CHAINRULE_JIT", "numpy").lower()
-    named = {"0": "numpy", "off": "numpy", "": "numpy", "1": "native"}.get(named, named)
+    named = os.environ.get(_SWITCH, "").lower()
+    named = {"0": "numpy", "off": "numpy", "": "native", "1": "native"}.get(named, named)
     if named not in BACKENDS:
-        raise choose("CHAINRULE_JIT in the environment", named, BACKENDS)
+        raise choose(f"{_SWITCH} in the environment", named, BACKENDS)
     return named
+
+
+@functools.cache
+def native_or_numpy() -> str:
+    """The backend where none was asked for: native, or numpy with a warning where llvmlite can't be imported."""
+    try:
+        import chainrule.run.program  # noqa: F401
+    except (ImportError, OSError) as error:  # OSError: llvmlite is there, but its library does not load
+        warnings.warn(
+            f"llvmlite can't be imported ({error}): jit runs functions with NumPy, which is slower. "
+            "Install it again (pip install --force-reinstall llvmlite), or set CHAINRULE_JIT=numpy if this is meant.",
+            RuntimeWarning, stacklevel=2,
+        )  # fmt: skip
+        return "numpy"
+    return "native"
 
 
 def native_program(graph: Graph, donated: Sequence[int] = ()) -> Program:
@@ -238,7 +305,7 @@ def needs_llvmlite(error: Exception) -> UnsupportedError:
     """The error for what compiles, where llvmlite can't be imported because of ``error``."""
     return UnsupportedError(
         "native code needs llvmlite",
-        expected="llvmlite, which the extra chainrule[compile] installs",
+        expected="llvmlite, which comes with chainrule",
         got=str(error),
-        fix="pip install 'chainrule[compile]', or jit(f, backend='numpy')",
+        fix="pip install --force-reinstall llvmlite, or jit(f, backend='numpy')",
     )

@@ -82,11 +82,46 @@ _TAKE_TEXT = """define i64 @cr.call(ptr %objects, ptr %buffers, ptr %context, pt
   br i1 %fit, label %go, label %unfit
 go:
   %status = call i32 @program(ptr %buffers, ptr %context)
+  %done = icmp eq i32 %status, 0
+  br i1 %done, label %give, label %out
+give:
+  call void @cr.give(ptr %objects, ptr %frame)
+  br label %out
+out:
   %wide = zext i32 %status to i64
   ret i64 %wide
 unfit:
   %marked = or i64 %flags, 1099511627776
   ret i64 %marked
+}
+
+; donated arguments are read-only from now on: their memory is the results'
+define internal void @cr.give(ptr %objects, ptr %frame) {
+entry:
+  %donated.at = getelementptr inbounds i64, ptr %frame, i64 3
+  %donated = load ptr, ptr %donated.at
+  %gifts.at = getelementptr inbounds i64, ptr %frame, i64 4
+  %gifts = load i64, ptr %gifts.at
+  %offset.at = getelementptr inbounds i64, ptr %frame, i64 5
+  %offset = load i64, ptr %offset.at
+  %some = icmp sgt i64 %gifts, 0
+  br i1 %some, label %loop, label %out
+loop:
+  %g = phi i64 [ 0, %entry ], [ %next, %loop ]
+  %g.at = getelementptr inbounds i64, ptr %donated, i64 %g
+  %position = load i64, ptr %g.at
+  %from = getelementptr inbounds ptr, ptr %objects, i64 %position
+  %object = load ptr, ptr %from
+  %field = getelementptr inbounds i8, ptr %object, i64 %offset
+  %flags.at = getelementptr inbounds i8, ptr %field, i64 48
+  %flags = load i32, ptr %flags.at
+  %kept = and i32 %flags, -1025
+  store i32 %kept, ptr %flags.at
+  %next = add nsw i64 %g, 1
+  %more = icmp slt i64 %next, %gifts
+  br i1 %more, label %loop, label %out
+out:
+  ret void
 }
 
 define internal i64 @cr.take(ptr %objects, ptr %buffers, ptr %frame) {

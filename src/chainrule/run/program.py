@@ -85,9 +85,7 @@ _MOST_GIVEN = 4096
 
 
 def _mark_given(arrays: list[Any]) -> None:
-    """Note that the memory of these arrays is a result's now; what writes to them through NumPy fails from now on."""
-    for array in arrays:
-        array.flags.writeable = False
+    """Note that the memory of these arrays is a result's now."""
     _GIVEN.update(zip(map(id, arrays), map(weakref.ref, arrays), strict=True))
     if len(_GIVEN) > _MOST_GIVEN:
         for key in [key for key, ref in list(_GIVEN.items()) if ref() is None]:
@@ -189,7 +187,10 @@ class Program:
         flags = array_flags(listed[: self.plan.graph.inputs], self.gifts)
         if flags & OVERLAP or flags & PLAIN != PLAIN:
             return flags | UNFIT
-        return int(self.entry(memory.address, memory.context_address))
+        status = int(self.entry(memory.address, memory.context_address))
+        for i in self.gifts:
+            listed[i].flags.writeable = False
+        return status
 
     def _fitting(self, arrays: Sequence[Any], flags: int) -> list[Any]:
         """Arguments that native code can use as they are; copies of donated ones that can't be lent."""

@@ -32,7 +32,7 @@ class Together:
         self.step = step
         self.count = 1
         self._batches, self._every, self._monitor = batches, every, monitor
-        self._left = _TRIES if unseen and isinstance(step, Jitted) and step.backend == "native" else 0
+        self._left = _TRIES if unseen else 0
         self._steps: Callable[..., Any] | None = None
 
     def took(self, seconds: float) -> None:
@@ -40,7 +40,7 @@ class Together:
         if self._left == 0:
             return
         self._left -= 1
-        if self._left == 0:
+        if self._left == 0 and isinstance(self.step, Jitted) and self.step.backend == "native":
             most = min(int(_SECONDS / max(seconds, 1e-7)), _MOST, self._batches, self._every or _MOST)
             if most > 1:
                 self.count = -(-self._batches // -(-self._batches // most))
