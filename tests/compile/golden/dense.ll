@@ -57,7 +57,7 @@ before6:
   br i1 %v10, label %body7, label %leave9
 body7:
   %body7.i = phi i64 [ 0, %before6 ], [ %body7.next, %latch8 ]
-  %v11 = mul nsw i64 %body2.i, 16
+  %v11 = mul nsw i64 %body2.i, 9
   %v12 = add nsw i64 %v11, %body7.i
   %v13 = getelementptr inbounds float, ptr %tile, i64 %v12
   %v14 = load float, ptr %v13, !llvm.access.group !7
@@ -67,9 +67,9 @@ body7:
   %v18 = fadd contract  float %v14, %v17
   %v19 = call float @cr.tanh.f32(float %v18)
   %v20 = mul nsw i64 %row, 9
-  %v21 = mul nsw i64 %body2.i, 9
-  %v22 = add nsw i64 %v20, %v21
-  %v23 = add nsw i64 %v22, %column
+  %v21 = add nsw i64 %v20, %column
+  %v22 = mul nsw i64 %body2.i, 9
+  %v23 = add nsw i64 %v21, %v22
   %v24 = add nsw i64 %v23, %body7.i
   %v25 = getelementptr inbounds float, ptr %b3, i64 %v24
   store float %v19, ptr %v25, !llvm.access.group !7
@@ -95,7 +95,7 @@ entry:
   %product.buffer0 = load ptr, ptr %product.buffer0.at
   %product.buffer1.at = getelementptr inbounds ptr, ptr %buffers, i64 1
   %product.buffer1 = load ptr, ptr %product.buffer1.at
-  %product.strip = alloca [48 x float], align 64
+  %product.strip = alloca [27 x float], align 64
   br label %start
 start:
   br label %before1
@@ -215,13 +215,13 @@ body2:
   store <8 x float> %v100, ptr %product.strip, align 4
   %v114 = getelementptr inbounds float, ptr %product.strip, i64 8
   call void @llvm.masked.store.v8f32.p0(<8 x float> %v101, ptr align 4 %v114, <8 x i1> <i1 true, i1 false, i1 false, i1 false, i1 false, i1 false, i1 false, i1 false>)
-  %v115 = getelementptr inbounds float, ptr %product.strip, i64 16
+  %v115 = getelementptr inbounds float, ptr %product.strip, i64 9
   store <8 x float> %v106, ptr %v115, align 4
-  %v116 = getelementptr inbounds float, ptr %product.strip, i64 24
+  %v116 = getelementptr inbounds float, ptr %product.strip, i64 17
   call void @llvm.masked.store.v8f32.p0(<8 x float> %v107, ptr align 4 %v116, <8 x i1> <i1 true, i1 false, i1 false, i1 false, i1 false, i1 false, i1 false, i1 false>)
-  %v117 = getelementptr inbounds float, ptr %product.strip, i64 32
+  %v117 = getelementptr inbounds float, ptr %product.strip, i64 18
   store <8 x float> %v112, ptr %v117, align 4
-  %v118 = getelementptr inbounds float, ptr %product.strip, i64 40
+  %v118 = getelementptr inbounds float, ptr %product.strip, i64 26
   call void @llvm.masked.store.v8f32.p0(<8 x float> %v113, ptr align 4 %v118, <8 x i1> <i1 true, i1 false, i1 false, i1 false, i1 false, i1 false, i1 false, i1 false>)
   call void @kernel0.finish9.3(ptr %buffers, i64 0, i64 9, ptr %product.strip, i64 0, i64 0)
   br label %latch3
