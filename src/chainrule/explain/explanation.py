@@ -149,6 +149,7 @@ class Explanation:
         """``w ← w − α·∂L/∂w``, for each differentiated input."""
         return {self.name_of(i): self._update(i) for i in self.record.wrt}
 
+    @np.errstate(all="ignore")
     def _update(self, line: int) -> Update:
         symbol, slope = self.symbol(line), derivative(self._teller.loss, self.symbol(line))
         old, gradient = self.inputs[line], self.gradient(line)
@@ -183,7 +184,8 @@ class Explanation:
                 symbols = added([Piece(r" \cdot ".join(_shortened([s for s, _ in c]))) for c in chains]).latex
                 numbers = added([_multiplied([v for _, v in c], len(chains) > 1) for c in chains]).latex
                 dots = r" + \cdots" if found.count > len(chains) else ""
-                return f"{left} = {symbols}{dots} = {numbers}{dots} = {number(self.gradient(line)).latex}"
+                sides = [left, symbols + dots, numbers + dots, number(self.gradient(line)).latex]
+                return " = ".join(side for i, side in enumerate(sides) if not i or side != sides[i - 1])
         steps = [s for s in self.chain if s.line == line and s.phase in ("backward", "sum")]
         return f"{left} = {steps[-1].formula}" if steps else f"{left} = 0"
 

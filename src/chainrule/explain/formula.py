@@ -290,9 +290,8 @@ def _transparent(writer: Writer, line: Line) -> Piece:
 
 
 def _reshape(writer: Writer, line: Line) -> Piece | None:
-    before, after = writer.spec(line.args[0]).shape, line.spec.shape
-    same = [n for n in before if n != 1] == [n for n in after if n != 1]
-    return writer._piece(line.args[0]) if same else None
+    before, after = writer.spec(line.args[0]), line.spec
+    return writer._piece(line.args[0]) if _squeezed(before) == _squeezed(after) else None
 
 
 def _transposed(writer: Writer, line: Line) -> Piece | None:
@@ -380,6 +379,10 @@ _RULES: dict[str, Callable[[Writer, Line], Piece | None]] = {
 # ------------------------------------------------------------------------------------------------------------- shapes
 
 
+def _squeezed(spec: Any) -> list[int]:
+    return [n for n in spec.shape if n != 1]
+
+
 def shape_equation(graph: Graph, index: int, stops: Mapping[int, Any]) -> str | None:
     """``(784, 64) · (64, 128) + (128) = (784, 128)``; None where no product or sum changes a shape."""
     changes = [False]
@@ -421,6 +424,7 @@ def _shapes(
             changes[0] = True
             return f" {'+' if name == 'add' else '−'} ".join(parts)
         return own
-    if name in ("broadcast_to", "reshape", "cast") and line.spec.shape == graph.lines[line.args[0]].spec.shape:
+    moves = name in ("broadcast_to", "reshape", "cast")
+    if moves and _squeezed(line.spec) == _squeezed(graph.lines[line.args[0]].spec):
         return inner()[0]
     return own

@@ -90,6 +90,8 @@ _TITLES = {
 
 def title(graph: Graph, index: int) -> str:
     """What a value is, in two or three words."""
+    while graph.lines[index].op.name in ("reshape", "broadcast_to", "cast"):
+        index = graph.lines[index].args[0]
     said = _said(graph, index)
     name = graph.lines[index].op.name
     return "ReLU" if said.endswith("(ReLU)") else _TITLES.get(name, f"result of {name}")
@@ -143,6 +145,9 @@ def _reason(teller: Teller, use: Use) -> str | None:
     name = teller.graph.lines[use.line].op.name
     if local is None and name == "where" and not np.any(np.asarray(teller.values[use.part]) != 0):
         return f"{_formula(teller, use.argument)} is chosen in no element: the ReLU, or the where, is off everywhere"
+    if local is None and name in ("mul", "matmul"):
+        factor = teller.graph.lines[use.line].args[1 - use.position]
+        return f"the other factor, {_formula(teller, factor)}, is 0" if _is_zero(teller, factor) else None
     if local is None or np.any(np.asarray(local if isinstance(local, float) else teller.values[local]) != 0):
         return None
     line = teller.graph.lines[use.line]

@@ -30,6 +30,7 @@ class Summary:
     nonfinite: int
 
     @classmethod
+    @np.errstate(all="ignore")
     def of(cls, value: Any) -> Summary:
         """The summary of an array."""
         array = np.asarray(value)

@@ -11,7 +11,7 @@ is multiplied together here, for showing.
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import ChainMap, Counter
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
@@ -154,6 +154,7 @@ class Teller:
 
     # Backward
 
+    @np.errstate(all="ignore")  # values that are not finite are shown, not warned of
     def backward(self) -> list[Step]:
         """The factors of the chain rule, from the loss down, and the sums of what several uses send."""
         output = self.graph.outputs[0]
@@ -317,8 +318,8 @@ class Teller:
 
     # What is passed on, as a formula of arrays
 
-    def _passed_stops(self, head: int) -> dict[int, Piece]:
-        stops = dict(self.forward_stops)
+    def _passed_stops(self, head: int) -> ChainMap[int, Piece]:
+        stops = ChainMap({}, self.forward_stops)  # not a copy: there may be very many
         loss = head == self.graph.outputs[0]
         at = self.record.cotangent.get(head)
         if at is not None:

@@ -99,6 +99,12 @@ def value_text(value: Any) -> str:
     return plain(piece.latex) if piece is not None else summary_text(Summary.of(value))
 
 
+def cell_text(value: Any) -> str:
+    """The same for a cell of a table, where long rows of numbers have no room."""
+    found = value_text(value)
+    return found if len(found) <= 44 or isinstance(value, tuple) else summary_text(Summary.of(value))
+
+
 def summary_text(summary: Summary) -> str:
     """``(64, 128): norm 3.1, from -0.2 to 0.4, 52 % zeros``."""
     if not np.prod(summary.shape, dtype=np.int64):
@@ -117,8 +123,8 @@ def _symbols(explanation: Explanation) -> list[Row]:
     entries = [("symbol", "what it is", "value", f"∂{plain(explanation.symbol(explanation.graph.outputs[0]))}/∂ it")]
     for line, meaning in symbol_table(explanation):
         gradient = explanation.gradient(line)
-        entries.append((plain(explanation.symbol(line)), meaning, value_text(explanation.value_of(line)),
-                        "" if gradient is None else value_text(gradient)))  # fmt: skip
+        entries.append((plain(explanation.symbol(line)), meaning, cell_text(explanation.value_of(line)),
+                        "" if gradient is None else cell_text(gradient)))  # fmt: skip
     widths = [max(len(e[c]) for e in entries) for c in range(3)]
     found = [Row("head", "Symbols")]
     for position, entry in enumerate(entries):
@@ -274,15 +280,17 @@ def signed(value: float, digits: int = 6) -> str:
 
 def _sent(explanation: Explanation) -> list[Row]:
     sent = [s for s in explanation.sent if any(not np.isnan(t.share) for t in s.terms)]
-    if not sent or not (explanation.wants_paths or not explanation.is_scalar):
+    if explanation.is_scalar and not explanation.wants_paths:
         return []
-    found = [Row("head", "What came through which use")]
+    found = [Row("head", "What came through which use")] if sent else []
     loss = explanation.symbol(explanation.graph.outputs[0])
     for one in sent[:MOST_STEPS]:
         parts = ", ".join(
             f"{signed(100 * t.share, 3)} % through {plain(t.through)}" for t in one.terms
         )
         found.append(Row("step", f"{plain(derivative(loss, one.symbol))}: {parts}", 2, 6))
+    if explanation.wants_paths and not explanation.is_scalar:
+        found.append(Row("note", "The paths to one weight: element_paths(name, index) of the explanation.", 2, 6))
     return found
 
 
