@@ -73,6 +73,12 @@ def test_neon_functions_are_inlined_vector_code() -> None:
     assert re.search(r"\bfmla v\d+\.4s", text)
 
 
+def test_neon_immediates_are_no_comments() -> None:
+    # On x86 # begins a comment, on AArch64 a number.
+    assert re.search(r"ldp\s.*, #\d+\]", neon("dense")) or re.search(r"str\s.*, #-?\d+\]!", neon("dense"))
+    assert "//" not in neon("dense")
+
+
 def test_neon_flushes_denormals_and_puts_the_mode_back() -> None:
     text = stage_text(GOLDEN["softmax"].graph(), "asm", named("neon"), full=True)
     assert re.search(r"mrs\s+x\d+, FPCR", text)

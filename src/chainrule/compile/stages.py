@@ -312,8 +312,8 @@ def _assembly_functions(text: str) -> Iterator[_Function]:
         elif name and line.startswith(".Lfunc_end"):
             yield _Function(name, "\n".join(rows), _instructions(rows))
             name = ""
-        elif name and not re.match(r"\s*(\.(?!L)|#|//)", line) and line.strip():
-            rows.append(re.split(r"\s+(?:#|//)", line)[0].replace("\t", "    ", 1).replace("\t", " "))
+        elif name and not re.match(r"\s*(\.(?!L)|#+ |//)", line) and line.strip():
+            rows.append(re.split(r"\s+(?:#+ |//)", line)[0].replace("\t", "    ", 1).replace("\t", " "))
 
 
 def _instructions(rows: Sequence[str]) -> str:
