@@ -164,7 +164,7 @@ def test_command_line_options_are_documented() -> None:
 
     from chainrule.cli.main import app
 
-    text = _reference("training.md", "compiler.md", "explain.md", "why.md")
+    text = _reference("training.md", "compiler.md", "explain.md", "why.md", "diagnose.md")
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     for name, command in commands.items():
         assert f"chainrule {name}" in text

@@ -123,16 +123,25 @@ def _train(setup: Setup, data: tuple[Any, ...], steps: int, seed: int) -> tuple[
     curve: list[float] = []
     with np.errstate(all="ignore"):
         whole = _prepared(setup, data)
+        if _refused(setup, whole):
+            return (float("nan"),) * steps
         for x, y in _batches(setup, whole, steps, seed):
             value = float("nan")
             if not curve or math.isfinite(curve[-1]):
-                try:
-                    model, state, shown = jitted(model, state, x, y, *(whole if setup.on_all_rows else (x, y)))
-                    value = float(shown)
-                except (ChainruleError, IndexError):  # labels that are no classes stop the training at once
-                    value = float("nan")
+                model, state, shown = jitted(model, state, x, y, *(whole if setup.on_all_rows else (x, y)))
+                value = float(shown)
             curve.append(value)
     return tuple(curve)
+
+
+def _refused(setup: Setup, data: tuple[Any, Any]) -> bool:
+    """Whether the loss refuses these rows when it sees their values, as ``nn.cross_entropy`` does labels of no class."""
+    x, y = next(_batches(setup, data, 1, 0))
+    try:
+        setup.loss(setup.model, x, y)
+    except (ChainruleError, IndexError):
+        return True
+    return False
 
 
 def _prepared(setup: Setup, data: tuple[Any, ...]) -> tuple[Any, Any]:
