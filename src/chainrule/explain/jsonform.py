@@ -108,10 +108,12 @@ def number(value: Any) -> Any:
 
 
 def array(value: Any) -> dict[str, Any] | None:
-    """An array: shape, dtype, its values where they are few, and a summary."""
+    """An array: shape, dtype, its values where they are few, and (except for one number) a summary."""
     if value is None or isinstance(value, tuple):
         return None
     found = np.asarray(value)
+    if not found.shape:
+        return {"shape": [], "dtype": found.dtype.name, "values": number(found), "summary": None}
     summary = Summary.of(found)
     return {
         "shape": list(found.shape),
