@@ -28,8 +28,8 @@ def diagnose(
         typer.Argument(
             metavar="RUN_DIR|TASK",
             show_default=False,
-            help="A folder that chainrule train wrote, or a task as for chainrule train: digits (the default), mnist, or "
-            "the path of a table.",
+            help="A folder that chainrule train wrote, or a task as for chainrule train: digits (the default), "
+            "mnist, or the path of a table.",
         ),
     ] = None,
     steps: Annotated[
@@ -95,7 +95,8 @@ def diagnose(
         _refuse(options | {"steps": steps, "every": every, "data": data, "target": column})
         report = diagnose_run(Path(target))
     else:
-        report = _task_report(target, data, column, options, _count("--steps", steps, 200), _count("--every", every, 10))
+        counts = _count("--steps", steps, 200), _count("--every", every, 10)
+        report = _task_report(target, data, column, options, *counts)
     print(report.to_json() if as_json else report)
     for path, write in ((html, report.to_html), (plot, report.plot), (tensorboard, report.to_tensorboard)):
         if path is not None:

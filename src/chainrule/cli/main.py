@@ -15,8 +15,8 @@ except ImportError:
 
 from chainrule import __version__
 from chainrule.cli.cache import cache
-from chainrule.cli.explain import explain_command
 from chainrule.cli.diagnose import diagnose
+from chainrule.cli.explain import explain_command
 from chainrule.cli.predict import predict
 from chainrule.cli.profile import profile
 from chainrule.cli.show import show

@@ -135,7 +135,7 @@ def _train(setup: Setup, data: tuple[Any, ...], steps: int, seed: int) -> tuple[
 
 
 def _refused(setup: Setup, data: tuple[Any, Any]) -> bool:
-    """Whether the loss refuses these rows when it sees their values, as ``nn.cross_entropy`` does labels of no class."""
+    """Whether the loss refuses rows whose values it sees, as ``nn.cross_entropy`` refuses labels of no class."""
     x, y = next(_batches(setup, data, 1, 0))
     try:
         setup.loss(setup.model, x, y)
@@ -157,5 +157,3 @@ def _batches(setup: Setup, data: tuple[Any, Any], steps: int, seed: int) -> Iter
     for _ in range(steps):
         at = slice(None) if rows == len(x) else rng.choice(len(x), rows, replace=False)
         yield x[at], y[at]
-
-

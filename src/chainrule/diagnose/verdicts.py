@@ -61,7 +61,7 @@ _CONSEQUENCES: dict[str, tuple[str, ...]] = {
     "dead_relu": ("unscaled_inputs", "symmetric"),
     "vanishing": ("symmetric", "saturated", "dead_relu"),
     "exploding": ("saturated",),
-    "rate_high": ("unscaled_inputs", "exploding", "label_shape", "label_range", "saturated"),
+    "rate_high": ("unscaled_inputs", "exploding", "label_shape", "label_range", "saturated", "weight_decay"),
     "rate_low": ("symmetric", "vanishing", "saturated", "dead_relu", "loss_pair", "weight_decay", "unscaled_inputs"),
     "weight_decay": ("vanishing", "dead_relu", "saturated", "symmetric"),
     "batch_small": ("label_shape", "label_range", "symmetric", "dead_relu", "saturated", "vanishing", "loss_pair",
