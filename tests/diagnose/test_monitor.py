@@ -11,7 +11,7 @@ from configurations import blobs, classify, curve, mlp, regress, rnn, sequences,
 
 from chainrule import nn, optim
 from chainrule.base import trees
-from chainrule.base.errors import OptionError, UnsupportedError
+from chainrule.base.errors import OptionError, TrainingError, UnsupportedError
 from chainrule.diagnose import Report, diagnose
 from chainrule.train import fit, monitor
 
@@ -125,6 +125,13 @@ def test_the_same_verdict_as_at_once() -> None:
     model, data = with_bias(mlp(0, 8, 64, 32, 3), 0, -6.0), blobs(0, rows=128)
     report = watched(model, classify, data, every=100, epochs=1, batch_size=128).diagnosis
     assert report.kinds == diagnose(model, classify, data).kinds == ("dead_relu",)
+
+
+def test_a_training_that_breaks_off_says_what_was_seen_before() -> None:
+    with pytest.raises(TrainingError) as caught:
+        watched(mlp(0, 8, 32, 32, 3), classify, blobs(0, rows=320), every=1, optimizer=optim.sgd(300.0))
+    notes = "\n".join(caught.value.__notes__)
+    assert "diagnosis: The learning rate is too high" in notes
 
 
 def test_bad_counts_and_nothing_to_diagnose_with(monkeypatch: pytest.MonkeyPatch) -> None:

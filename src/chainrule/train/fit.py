@@ -336,6 +336,9 @@ class _Loop:
             check_finite(value, norms, sums, x, y, layers=self.layers, place=place, kept=kept)
         except TrainingError as error:
             self._explain(error, step)
+            if self.monitor is not None:
+                for verdict in getattr(self.monitor.report(), "verdicts", ()):
+                    error.add_note(f"diagnosis: {verdict}")
             raise
 
     def _explain(self, error: TrainingError, step: Any) -> None:
