@@ -77,7 +77,7 @@ def measure_chain(sizes: tuple[int, ...], seconds: float) -> list[dict[str, Any]
     for ops in sizes:
         function, x = workloads.chain(ops, next(factors))
         gradient = cr.grad(partial(function, np))
-        jitted = cr.jit(gradient)
+        jitted = cr.jit(gradient, backend="numpy")
         others = {name: grad(partial(function, xp)) for name, (xp, grad) in found.items()}
         for name, other in others.items():
             _require_agreement(f"chain of {ops}, {name}", gradient(x), other(x))
@@ -108,7 +108,7 @@ def measure_cost(makers: dict[str, Callable[[], workloads.Workload]], seconds: f
     for workload, make in makers.items():
         function, x = make()
         gradient = cr.grad(partial(function, np))
-        jitted = cr.jit(gradient)
+        jitted = cr.jit(gradient, backend="numpy")
         others = {name: grad(partial(function, xp)) for name, (xp, grad) in found.items()}
         for name, other in others.items():
             _require_agreement(f"{workload}, {name}", gradient(x), other(x))

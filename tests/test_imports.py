@@ -15,8 +15,8 @@ import chainrule
 ROOT = Path(chainrule.__file__).parent
 
 ORDER: list[tuple[str, ...]] = [
-    ("base",), ("ops",), ("graph",), ("trace",), ("transforms",), ("compile",), ("run",), ("jitted",), ("inspection",), ("api",),
-    ("random",), ("nn",), ("optim",), ("data",), ("train",), ("explain",), ("diagnose",), ("play",), ("cli",),
+    ("base",), ("ops",), ("graph",), ("trace",), ("transforms",), ("compile",), ("run",), ("jitted",), ("inspection",),
+    ("api",), ("random",), ("nn",), ("optim",), ("data",), ("train",), ("explain",), ("diagnose",), ("play",), ("cli",),
 ]  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 

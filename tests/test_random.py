@@ -299,6 +299,9 @@ TRACED = {
 }
 
 
+THROUGH_MATH = {"normal", "truncated_normal", "exponential", "gumbel", "logistic", "laplace"}
+
+
 @pytest.mark.parametrize("name", TRACED)
 def test_traced_draws_are_the_same_numbers(name):
     draw = TRACED[name]
@@ -307,7 +310,12 @@ def test_traced_draws_are_the_same_numbers(name):
     batched = cr.vmap(draw)(keys)
     assert batched.dtype == expected.dtype
     np.testing.assert_array_equal(batched, expected)
-    np.testing.assert_array_equal(cr.jit(draw)(keys[1]), expected[1])
+    np.testing.assert_array_equal(cr.jit(draw, backend="numpy")(keys[1]), expected[1])
+    native = cr.jit(draw)(keys[1])
+    if name in THROUGH_MATH:  # exp, log, erf⁻¹ are NumPy's or ours: the same bits drawn, a few ulp apart
+        np.testing.assert_allclose(native, expected[1], rtol=1e-6)
+    else:
+        np.testing.assert_array_equal(native, expected[1])
 
 
 def test_integers_of_keys_may_be_traced():

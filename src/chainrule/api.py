@@ -273,7 +273,8 @@ def jit(
 
     Symbols inside ``f`` have no values: Python can't branch on them (use ``np.where``, ``cr.cond``).
     ``static_argnums`` name arguments that are plain, hashable Python values.  ``donate_argnums`` name arguments whose
-    memory the results may take over: their arrays are read-only afterwards, and another call refuses them.  Keyword arguments are traced.
+    memory the results may take over: their arrays are read-only afterwards, and another call refuses them.  Keyword
+    arguments are traced.
     ``backend``: ``"native"`` compiles the graph to machine code, ``"numpy"`` evaluates it with NumPy; where it is None,
     ``CHAINRULE_JIT`` in the environment decides, and without that it is native.
     ``explain_recompiles`` (or ``CHAINRULE_EXPLAIN_RECOMPILES=1``): whenever ``f`` is traced again, say why on stderr.

@@ -26,6 +26,7 @@ from chainrule.explain.formula import Piece, added, array, number, product
 from chainrule.explain.names import Code
 from chainrule.explain.outline import Outline, outlines
 from chainrule.explain.paths import Edge, Path, PathSum, PathTable
+from chainrule.explain.plain import plain
 from chainrule.explain.record import Record, record, size, values
 from chainrule.explain.step import Step, Term
 from chainrule.explain.teller import Teller, derivative
@@ -169,6 +170,11 @@ class Explanation:
         return {
             self.name_of(i): check(self.graph, self.inputs, i, self.gradient(i)) for i in self.record.wrt
         }  # fmt: skip
+
+    @property
+    def key_text(self) -> str:
+        """The key formula as plain text: ``∂L/∂w = ∂L/∂a·∂a/∂z·∂z/∂w = 2·1·2 = 4``."""
+        return plain(self.key)
 
     @cached_property
     def key(self) -> str:

@@ -170,7 +170,7 @@ class Program:
         context.due = 0
         listed = (*arrays, *(made if self.order is None else [made[p] for p in self.order]))
         if OFFSET is None:
-            flags = self._slow_call(listed, memory)
+            flags = self._slow_call(listed, memory, PLAIN if looked_at else PLAIN | WRITEABLE)
         else:
             flags = self.call(
                 id(listed) + ITEMS, memory.address, memory.context_address, self.frame_addresses[looked_at]
@@ -181,11 +181,11 @@ class Program:
             _mark_given([arrays[i] for i in self.gifts])
         return made
 
-    def _slow_call(self, listed: Sequence[Any], memory: _Memory) -> int:
+    def _slow_call(self, listed: Sequence[Any], memory: _Memory, needed: int) -> int:
         """``cr.call`` for a Python whose objects can't be looked into."""
         memory.table[: self.count] = [data_address(a) for a in listed]
         flags = array_flags(listed[: self.plan.graph.inputs], self.gifts)
-        if flags & OVERLAP or flags & PLAIN != PLAIN:
+        if flags & OVERLAP or flags & needed != needed:
             return flags | UNFIT
         status = int(self.entry(memory.address, memory.context_address))
         for i in self.gifts:

@@ -15,7 +15,12 @@ from chainrule.base.errors import UnsupportedError
 
 
 class Monitor(Protocol):
-    """What ``fit`` tells of its steps.  Arrays that are passed are given up by the step: a monitor copies them."""
+    """What ``fit`` tells of its steps.  Arrays that are passed are given up by the step: a monitor copies them.
+
+    ``every``: about how many steps lie between two that are looked at.
+    """
+
+    every: int
 
     def before(self, step: int, model: Any, optimizer_state: Any, x: Any, y: Any, key: Any) -> bool:
         """Called before step number ``step`` (from 0); whether :meth:`after` is to be called behind it."""

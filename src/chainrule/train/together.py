@@ -42,6 +42,8 @@ class Together:
         self._left -= 1
         if self._left == 0 and isinstance(self.step, Jitted) and self.step.backend == "native":
             most = min(int(_SECONDS / max(seconds, 1e-7)), _MOST, self._batches, self._every or _MOST)
+            if self._monitor is not None:
+                most = min(most, self._monitor.every - 1)
             if most > 1:
                 self.count = -(-self._batches // -(-self._batches // most))
                 self._steps = make_steps(self.step)
