@@ -68,7 +68,7 @@ class _Planner:
 
     def plan(self, graph: Graph, pairs: Pairs) -> Plan:
         main = self.part(graph, pairs)
-        self.module.program(main.name)
+        self.module.program(main.name, self.parallel)
         parts, text = list(self.parts.values()), self.module.text()
         return Plan(main, parts, self.constants, self.callbacks, text, self.parallel, self.loops)
 

@@ -147,11 +147,13 @@ class Module:
             f"define internal i32 @{name}(ptr noalias %buffers, ptr %context) noinline #0 {{\n{body}\n  ret i32 0\n}}"
         )
 
-    def program(self, main: str) -> None:
+    def program(self, main: str, parallel: bool) -> None:
         """The function that Python calls: ``main`` with denormals flushed, between ``cr.enter`` and ``cr.leave``."""
         mode = self.target.mode
-        lines = ["call void @cr.enter(ptr %context)", *mode.enter,
-                 f"%status = call i32 @{main}(ptr %buffers, ptr %context)", *mode.leave,
+        attend = ["%pool = load ptr, ptr %context", "call void @cr.attend(ptr %pool, i64 1)"] if parallel else []
+        rest = ["call void @cr.attend(ptr %pool, i64 -1)"] if parallel else []
+        lines = ["call void @cr.enter(ptr %context)", *mode.enter, *attend,
+                 f"%status = call i32 @{main}(ptr %buffers, ptr %context)", *rest, *mode.leave,
                  "call void @cr.leave(ptr %context)", "ret i32 %status"]  # fmt: skip
         body = "\n".join(f"  {line}" for line in lines)
         self.bodies.append(f"define i32 @program(ptr %buffers, ptr %context) #0 {{\n{body}\n}}")

@@ -10,10 +10,11 @@ the region) and ``next`` (32 bits: the next chunk to be taken); the region's fn,
 on the same cache line, so that a spinning worker gets all it needs in one transfer.  A worker that sees an odd epoch
 adds 1 to ``inside`` and to ``next`` in one step, and what it finds tells whether the region is still open and which
 chunk is its own.  The caller closes the epoch and then waits for ``inside`` to become 0, before which it writes no
-other region.  So nobody waits for a worker that sleeps: those that do not come are not needed.  A region in a region,
+other region.  So nobody waits for a worker that sleeps: those that do not come are not needed, and those that come late
+take part in what is left.  A region in a region,
 or a second one from another thread, runs serially.
 
-After about half a millisecond without work a worker returns to Python and parks on an event.  Native code can't wake
+After about half a millisecond in which no program runs a worker returns to Python and parks on an event.  Native code can't wake
 it; ``Pool.enter`` does, and is what the entry of a parallel program calls.  Workers flush denormals, as compiled code
 does.
 A thread that is woken through Python's locks tends to land on the core of the one that woke it, and on a busy machine
@@ -38,7 +39,7 @@ from chainrule.compile import engine
 from chainrule.compile.target import Target, host
 
 _LINE = 64
-_OFFSETS = {"word": 0, "fn": 8, "ctx": 16, "chunks": 24, "lock": 64, "yield": 72, "awake": 128, "stop": 136}
+_OFFSETS = {"word": 0, "fn": 8, "ctx": 16, "chunks": 24, "lock": 64, "yield": 72, "awake": 128, "stop": 136, "active": 144}
 _SIZE = 3 * _LINE
 _EPOCH, _INSIDE = 1 << 48, 1 << 32
 _MOST_CHUNKS = 1 << 31  # leaves room for workers that take a number past the end
@@ -53,7 +54,8 @@ def _place(name: str) -> str:
 
 
 def parallel_text(target: Target) -> str:
-    """LLVM text of ``void @cr.parallel(ptr pool, ptr fn, ptr ctx, i64 chunks)``, to be put in any module that calls it.
+    """LLVM text of ``void @cr.parallel(ptr pool, ptr fn, ptr ctx, i64 chunks)``, to be put in any module that calls it,
+    and of ``cr.attend(pool, change)``, which counts the programs that run: workers do not park while there is one.
 
     ``fn`` is ``void (ptr ctx, i64 chunk)``; it is called once for every chunk in 0 … chunks − 1, in any order, on any
     thread; all calls are over when ``cr.parallel`` returns.  ``pool`` is what ``Pool.enter()`` returned, or null, which
@@ -66,12 +68,7 @@ entry:
   %few.0 = sub i64 %n, 2
   %few = icmp ugt i64 %few.0, {_MOST_CHUNKS}
   %alone = or i1 %none, %few
-  br i1 %alone, label %serial.check, label %helped
-helped:
-  {_place("awake")}
-  %helpers = load atomic i64, ptr %awake monotonic, align 8
-  %nobody = icmp eq i64 %helpers, 0
-  br i1 %nobody, label %serial.check, label %acquire
+  br i1 %alone, label %serial.check, label %acquire
 acquire:
   {_place("lock")}
   %got = cmpxchg ptr %lock, i64 0, i64 1 acquire monotonic
@@ -145,6 +142,18 @@ serial:
 out:
   ret void
 }}
+
+define internal void @cr.attend(ptr %pool, i64 %change) nounwind {{
+entry:
+  %none = icmp eq ptr %pool, null
+  br i1 %none, label %out, label %count
+count:
+  {_place("active")}
+  %before = atomicrmw add ptr %active, i64 %change monotonic
+  br label %out
+out:
+  ret void
+}}
 """
 
 
@@ -158,6 +167,7 @@ entry:
   {_place("word")}
   {_place("awake")}
   {_place("stop")}
+  {_place("active")}
   {_place("fn")}
   {_place("ctx")}
   {_place("chunks")}
@@ -176,7 +186,10 @@ watch:
   br i1 %join, label %in, label %calm
 calm:
   {pause}
-  %left.next = sub i64 %left, 1
+  %programs = load atomic i64, ptr %active monotonic, align 8
+  %idle.1 = icmp eq i64 %programs, 0
+  %idle = zext i1 %idle.1 to i64
+  %left.next = sub i64 %left, %idle
   %ended = load atomic i64, ptr %stop monotonic, align 8
   %stopped = icmp ne i64 %ended, 0
   %tired = icmp eq i64 %left.next, 0
