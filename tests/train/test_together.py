@@ -79,14 +79,15 @@ def test_a_call_ends_at_a_checkpoint_and_at_a_monitor(calls: list[int], tmp_path
     assert [m.step for m in result.diagnosis.history][:3] == [0, 9, 18]
 
 
-def test_a_step_that_is_not_finite_is_named_in_the_middle_of_a_call(calls: list[int]) -> None:
+def test_a_step_that_is_not_finite_is_named_in_the_middle_of_a_call(calls: list[int], tmp_path: Any) -> None:
     x = X.copy()
     x[cr.data.permutation(len(x), 0, 0)[77]] = np.inf  # in batch 8 of epoch 1
     with pytest.raises(TrainingError) as caught:
-        train.fit(model(), plain, (x, Y), optimizer=optim.adam(1e-2), epochs=4, batch_size=10, progress=False)
+        train.fit(model(), plain, (x, Y), optimizer=optim.adam(1e-2), epochs=4, batch_size=10, progress=False,
+                  checkpoint=tmp_path / "c", checkpoint_every=6)  # fmt: skip
     assert "step 8 (epoch 1, batch 8)" in str(caught.value)
     assert "x of this batch is not finite (row" in str(caught.value)
-    assert calls
+    assert calls == [5]  # batches 7 to 11
 
 
 def test_steps_that_take_long_go_one_by_one() -> None:

@@ -14,9 +14,9 @@ other region.  So nobody waits for a worker that sleeps: those that do not come 
 take part in what is left.  A region in a region,
 or a second one from another thread, runs serially.
 
-After about half a millisecond in which no program runs a worker returns to Python and parks on an event.  Native code can't wake
-it; ``Pool.enter`` does, and is what the entry of a parallel program calls.  Workers flush denormals, as compiled code
-does.
+After about half a millisecond in which no program runs a worker returns to Python and parks on an event.  Native code
+can't wake it; ``Pool.enter`` does, and is what the entry of a parallel program calls.  Workers flush denormals, as
+compiled code does.
 A thread that is woken through Python's locks tends to land on the core of the one that woke it, and on a busy machine
 to stay there, where it can't help; so a worker that comes back from parking keeps off the caller's core (Linux).
 Does not do: priorities, pinning to one core each, a fixed assignment of chunks to threads.
@@ -39,7 +39,9 @@ from chainrule.compile import engine
 from chainrule.compile.target import Target, host
 
 _LINE = 64
-_OFFSETS = {"word": 0, "fn": 8, "ctx": 16, "chunks": 24, "lock": 64, "yield": 72, "awake": 128, "stop": 136, "active": 144}
+_OFFSETS = {
+    "word": 0, "fn": 8, "ctx": 16, "chunks": 24, "lock": 64, "yield": 72, "awake": 128, "stop": 136, "active": 144,
+}  # fmt: skip
 _SIZE = 3 * _LINE
 _EPOCH, _INSIDE = 1 << 48, 1 << 32
 _MOST_CHUNKS = 1 << 31  # leaves room for workers that take a number past the end
