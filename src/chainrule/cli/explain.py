@@ -32,7 +32,7 @@ FORMATS = ("text", "latex", "html", "json")
 MOST_BYTES = 200_000_000
 
 _SUFFIXES = {".txt": "text", ".tex": "latex", ".html": "html", ".htm": "html", ".json": "json"}
-_TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*\Z")
+TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*\Z")
 
 
 @in_words
@@ -72,13 +72,13 @@ def explain_command(
     chainrule explain "(relu(w*x + b) - y)**2" --at x=2,w=0.5,b=0,y=0 --wrt w
     """
     chosen = _format(form, out)
-    given = {**(_from_file(args) if args is not None else {}), **(_values(at) if at is not None else {})}
+    given = {**(from_file(args) if args is not None else {}), **(values_given(at) if at is not None else {})}
     if target is None:
         expression = parse(EXAMPLE)
         found = _explained(expression, expression.bound({**EXAMPLE_VALUES, **given}), wrt or "w", lr, paths, k)
-    elif _TARGET.match(target):
-        function = _function(target)
-        found = _explained(function, _arguments(function, target, given), wrt, lr, paths, k)
+    elif TARGET.match(target):
+        function = function_at(target)
+        found = _explained(function, arguments_of(function, target, given), wrt, lr, paths, k)
     else:
         expression = parse(target)
         found = _explained(expression, expression.bound(given), wrt, lr, paths, k)
@@ -115,7 +115,7 @@ def _show(found: Explanation, form: str, out: Path | None) -> None:
 # ------------------------------------------------------------------------------------------------------------- values
 
 
-def _values(said: str) -> dict[str, Any]:
+def values_given(said: str) -> dict[str, Any]:
     """``x=2,W=[[1,2],[3,4]]``: names and the values of expressions without variables."""
     if len(said) > MOST_CHARACTERS:
         raise ExpressionError(
@@ -161,7 +161,7 @@ def _parts(said: str) -> list[tuple[str, int]]:
     return found
 
 
-def _from_file(path: Path) -> dict[str, Any]:
+def from_file(path: Path) -> dict[str, Any]:
     """Arrays by name, from .npz (never unpickled) or JSON."""
     if not path.is_file():
         raise DataError("there is no such file of arguments", expected="an .npz or .json file", got=repr(str(path)),
@@ -219,7 +219,7 @@ def _numbers(array: Any, name: str, path: Path) -> Any:
 # ---------------------------------------------------------------------------------------------------- module:function
 
 
-def _function(target: str) -> Callable[..., Any]:
+def function_at(target: str) -> Callable[..., Any]:
     """The function that ``module:function`` names."""
     module_name, _, name = target.partition(":")
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
@@ -243,7 +243,7 @@ def _function(target: str) -> Callable[..., Any]:
     return function
 
 
-def _arguments(function: Callable[..., Any], target: str, given: Mapping[str, Any]) -> list[Any]:
+def arguments_of(function: Callable[..., Any], target: str, given: Mapping[str, Any]) -> list[Any]:
     """The values for the parameters of a function, in order; parameters with a default may be left out at the end."""
     parameters = [
         p for p in inspect.signature(function).parameters.values()

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from chainrule.api import jit
-from chainrule.cli.explain import _TARGET, _arguments, _from_file, _function, _values
+from chainrule.cli.explain import TARGET, arguments_of, from_file, function_at, values_given
 from chainrule.cli.report_errors import in_words
 from chainrule.explain.expression import FILE, Expression, parse
 from chainrule.explain.why import Why, why
@@ -50,10 +50,10 @@ def why_command(
 
     chainrule why "sqrt(x**2 + y**2)" --at x=0,y=0
     """
-    given = {**(_from_file(args) if args is not None else {}), **(_values(at) if at is not None else {})}
-    if target is not None and _TARGET.match(target):
-        function = _function(target)
-        _show(_found(function, _arguments(function, target, given), wrt))
+    given = {**(from_file(args) if args is not None else {}), **(values_given(at) if at is not None else {})}
+    if target is not None and TARGET.match(target):
+        function = function_at(target)
+        _show(_found(function, arguments_of(function, target, given), wrt))
         return
     expression = parse(EXAMPLE if target is None else target)
     values = expression.bound({**EXAMPLE_VALUES, **given} if target is None else given)

@@ -31,9 +31,9 @@ def write_events(report: Report, folder: Path) -> Path:
     Raises :class:`UnsupportedError` without tensorboard, :class:`TrainingError` where the folder can't be written.
     """
     try:
-        from tensorboard.compat.proto.event_pb2 import Event  # type: ignore[import-untyped]  # it has no types
-        from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]
-        from tensorboard.summary.writer.event_file_writer import (  # type: ignore[import-untyped]
+        from tensorboard.compat.proto.event_pb2 import Event  # it has no types
+        from tensorboard.compat.proto.summary_pb2 import Summary
+        from tensorboard.summary.writer.event_file_writer import (
             EventFileWriter,
         )
     except ImportError as error:
@@ -85,8 +85,8 @@ def _histograms(report: Report, summary: Any) -> Iterator[Any]:
 
 def _texts(report: Report, summary: Any) -> Iterator[Any]:
     from tensorboard.compat.proto.summary_pb2 import SummaryMetadata
-    from tensorboard.compat.proto.tensor_pb2 import TensorProto  # type: ignore[import-untyped]
-    from tensorboard.compat.proto.types_pb2 import DT_STRING  # type: ignore[import-untyped]
+    from tensorboard.compat.proto.tensor_pb2 import TensorProto
+    from tensorboard.compat.proto.types_pb2 import DT_STRING
 
     text = "\n\n".join(map(str, report.verdicts)) or "healthy"
     metadata = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="text"))
