@@ -46,8 +46,8 @@ class Peak:
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self.library = engine.load(engine.compile_object(_text(target), target), target)  # keeps the code
-        self.function = SIGNATURE(self.library.address("peak"))
+        self.code = engine.load(engine.compile_object(_text(target), target), target)  # keeps the code
+        self.function = SIGNATURE(self.code.address("peak"))
         self.flops = CHAINS * 2 * target.vector_bits // 32
         self.best = 0.0
 

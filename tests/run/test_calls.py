@@ -233,9 +233,9 @@ define void @set(i32 %value) {
 declare void @llvm.x86.sse.stmxcsr(ptr)
 declare void @llvm.x86.sse.ldmxcsr(ptr)
 """
-        self.library = engine.load(engine.compile_object(text))
-        self.get = ctypes.CFUNCTYPE(ctypes.c_uint32)(self.library.address("get"))
-        self.set = ctypes.CFUNCTYPE(None, ctypes.c_uint32)(self.library.address("set"))
+        self.code = engine.load(engine.compile_object(text))
+        self.get = ctypes.CFUNCTYPE(ctypes.c_uint32)(self.code.address("get"))
+        self.set = ctypes.CFUNCTYPE(None, ctypes.c_uint32)(self.code.address("set"))
 
 
 @pytest.fixture

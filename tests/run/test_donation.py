@@ -121,6 +121,20 @@ def test_a_plain_python_looks_at_each_array(monkeypatch: pytest.MonkeyPatch) -> 
     assert not np.shares_memory(a, b)
 
 
+def test_a_call_that_fails_gives_nothing_away() -> None:
+    f = cr.jit(lambda w, a: (w + 1, np.linalg.solve(a, w)), donate_argnums=0)
+    w, other = np.ones(2), np.ones(2)
+    other.flags.writeable = False
+    with pytest.raises(np.linalg.LinAlgError):
+        f(w, np.zeros((2, 2)))
+    assert w.flags.writeable
+    w[:] = 1.0
+    cr.jit(lambda a, b: a + b)(w, other)  # the read-only one makes programs ask who was donated
+    new, solved = f(w, np.eye(2) * 2)
+    np.testing.assert_array_equal(new, [2.0, 2.0])
+    np.testing.assert_array_equal(solved, [0.5, 0.5])
+
+
 def test_not_enough_memory_says_what_was_planned() -> None:
     big = np.broadcast_to(np.float64(1), (1 << 22, 1 << 22))
     graph = cr.trace(lambda a: np.sin(a + 1) + 2)(big[:1, :1])

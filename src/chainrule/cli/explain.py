@@ -34,6 +34,15 @@ MOST_BYTES = 200_000_000
 _SUFFIXES = {".txt": "text", ".tex": "latex", ".html": "html", ".htm": "html", ".json": "json"}
 TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*\Z")
 
+AtOption = Annotated[
+    str | None,
+    typer.Option("--at", metavar="VALUES", help="Values of the variables: x=2,w=0.5 or W=[[1,2],[3,4]]."),
+]
+ArgsOption = Annotated[
+    Path | None,
+    typer.Option("--args", metavar="FILE", help="Arguments by name: an .npz file of arrays, or JSON."),
+]
+
 
 @in_words
 def explain_command(
@@ -45,14 +54,8 @@ def explain_command(
             help='An expression such as "(relu(w*x + b) - y)**2", or module:function. Without it, the worked example.',
         ),
     ] = None,
-    at: Annotated[
-        str | None,
-        typer.Option("--at", metavar="VALUES", help="Values of the variables: x=2,w=0.5 or W=[[1,2],[3,4]]."),
-    ] = None,
-    args: Annotated[
-        Path | None,
-        typer.Option("--args", metavar="FILE", help="Arguments by name: an .npz file of arrays, or JSON."),
-    ] = None,
+    at: AtOption = None,
+    args: ArgsOption = None,
     wrt: Annotated[
         str | None, typer.Option("--wrt", metavar="NAMES", help="Differentiate by these only, such as w,b.")
     ] = None,

@@ -8,13 +8,12 @@ from __future__ import annotations
 import linecache
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from chainrule.api import jit
-from chainrule.cli.explain import TARGET, arguments_of, from_file, function_at, values_given
+from chainrule.cli.explain import TARGET, ArgsOption, AtOption, arguments_of, from_file, function_at, values_given
 from chainrule.cli.report_errors import in_words
 from chainrule.explain.expression import FILE, Expression, parse
 from chainrule.explain.why import Why, why
@@ -34,14 +33,8 @@ def why_command(
             help='An expression such as "log(softmax(z)) @ y", or module:function. Without it, a neuron that is off.',
         ),
     ] = None,
-    at: Annotated[
-        str | None,
-        typer.Option("--at", metavar="VALUES", help="Values of the variables: x=2,w=0.5 or W=[[1,2],[3,4]]."),
-    ] = None,
-    args: Annotated[
-        Path | None,
-        typer.Option("--args", metavar="FILE", help="Arguments by name: an .npz file of arrays, or JSON."),
-    ] = None,
+    at: AtOption = None,
+    args: ArgsOption = None,
     wrt: Annotated[
         str | None, typer.Option("--wrt", metavar="NAMES", help="Ask about these only, such as w,b.")
     ] = None,

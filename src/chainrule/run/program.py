@@ -109,7 +109,8 @@ class Program:
     """A plan with its machine code: ``program(arrays) -> arrays``.
 
     ``library`` holds the plan's native functions.  A donated argument whose memory a result has taken is read-only
-    afterwards, and passing it to a program again raises :class:`DonatedError`.
+    afterwards, and passing it to a program again raises :class:`DonatedError`.  After a call that raised it can be
+    used, but may hold what the call had written by then.
     """
 
     def __init__(self, plan: Plan, library: Library) -> None:
@@ -177,7 +178,7 @@ class Program:
             )
         if flags & UNFIT:
             return self._run(self._fitting(arrays, flags), memory, looked_at=True)
-        if self.gifts:
+        if self.gifts and not flags:  # a call that failed has given no results
             _mark_given([arrays[i] for i in self.gifts])
         return made
 
@@ -188,7 +189,7 @@ class Program:
         if flags & OVERLAP or flags & needed != needed:
             return flags | UNFIT
         status = int(self.entry(memory.address, memory.context_address))
-        for i in self.gifts:
+        for i in self.gifts if status == 0 else ():
             listed[i].flags.writeable = False
         return status
 
