@@ -1,0 +1,42 @@
+// Numbers as people read them, one way in all rooms.
+
+const MINUS = "\u2212";
+
+/** A number in about `digits` significant digits: 0.25, −1.5, 1.2e−7, NaN, ∞. */
+export function number(value, digits = 4) {
+  if (value === "nan" || Number.isNaN(value)) return "NaN";
+  if (value === "inf" || value === Infinity) return "∞";
+  if (value === "-inf" || value === -Infinity) return MINUS + "∞";
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  const text = size >= 1e-3 && size < 1e6 ? String(Number(value.toPrecision(digits))) : value.toExponential(Math.max(digits - 2, 0));
+  return text.replace("e+", "e").replaceAll("-", MINUS);
+}
+
+/** Exactly `places` digits after the point, so that a running figure keeps its width. */
+export function fixed(value, places = 3) {
+  return Number.isFinite(value) ? value.toFixed(places).replace("-", MINUS) : number(value);
+}
+
+/** 12345 → "12,345". */
+export function count(value) {
+  return Math.round(value).toLocaleString("en-US");
+}
+
+/** 0.9815 → "98.2 %". */
+export function percent(value, places = 1) {
+  return Number.isFinite(value) ? `${(100 * value).toFixed(places)} %` : "–";
+}
+
+/** A number as a program reads it back, all digits. */
+export function exact(value) {
+  return String(value);
+}
+
+/** What a person typed, as a number: "−0.5", "1e-3", "3/4", "inf"; null when it is none. */
+export function typed(text) {
+  const plain = text.trim().replaceAll(MINUS, "-").replace(",", ".");
+  const fraction = /^([+-]?\d+(?:\.\d+)?)\s*\/\s*(\d+(?:\.\d+)?)$/.exec(plain);
+  if (fraction) return Number(fraction[1]) / Number(fraction[2]);
+  return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(plain) ? Number(plain) : null;
+}
