@@ -22,7 +22,8 @@ RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 
 HEAVY = {
     "scipy", "sklearn", "matplotlib", "rich", "typer", "click", "torch", "jax", "pandas", "safetensors", "llvmlite",
-    "tomli_w", "hypothesis", "pytest", "http", "ssl", "urllib.request",
+    "tomli_w", "hypothesis", "pytest", "http", "ssl", "urllib.request", "starlette", "uvicorn", "websockets",
+    "jsonschema",
 }  # fmt: skip
 
 FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))

@@ -17,6 +17,7 @@ from chainrule import __version__
 from chainrule.cli.cache import cache
 from chainrule.cli.diagnose import diagnose
 from chainrule.cli.explain import explain_command
+from chainrule.cli.play import play
 from chainrule.cli.predict import predict
 from chainrule.cli.profile import profile
 from chainrule.cli.show import show
@@ -36,6 +37,7 @@ app.command("diagnose")(diagnose)
 app.command("show")(show)
 app.command("explain")(explain_command)
 app.command("why")(why_command)
+app.command("play")(play)
 app.command("profile")(profile)
 app.command("cache")(cache)
 

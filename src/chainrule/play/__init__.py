@@ -1,0 +1,1 @@
+"""The playground, the walkthrough and the practice in the browser, and the server they run on."""
