@@ -125,3 +125,34 @@ def test_only_kernels_of_loops_and_what_they_store() -> None:
     assert not shares(product, 0, 0, product.graph.outputs[0])
     chain = fused_of(lambda x: np.tanh(x * 2), x)
     assert not shares(chain, 0, 0, chain.graph.inputs)  # x * 2 has no memory
+
+
+def test_long_sums_in_blocks_may_share() -> None:
+    x = square(2, 3000)  # 2 blocks of 1024, and 952: read in pieces, written as one
+    assert pair(lambda x: x / np.sum(x, axis=1, keepdims=True), x)
+    assert pair(lambda x: x - np.mean(x), x)
+    assert pair(lambda x: (np.exp(x), np.sum(np.exp(x), axis=1)), x)
+    assert pair(lambda x: (x * 2, np.sum(x * 2, axis=0)), square(300, 7))  # 2 blocks of 128 rows, and 44
+    assert not pair(lambda x: x + np.sum(x[:, ::-1], axis=1, keepdims=True) * x[:1], x)
+
+
+def test_stretches_apart() -> None:
+    def shared(*body: Any, split: bool = False) -> bool:
+        return kernel_shares(Kernel("k", [Loop("i", 4, list(body), split)], 1), 0, 1)
+
+    def load(var: str, turns: int, offset: int, row: int = 8, step: int = 1) -> Loop:
+        return Loop(var, turns, [Load("t", 0, Place(offset, (("i", row), (var, step))), F32)])
+
+    def store(var: str, turns: int, offset: int) -> Loop:
+        return Loop(var, turns, [Store(1, Place(offset, (("i", 8), (var, 1))), (0.0,), F32)])
+
+    assert shared(load("a", 5, 0), load("b", 3, 5), store("c", 8, 0))  # all is read, in pieces, and then written
+    assert shared(load("a", 5, 0), store("c", 5, 0), load("b", 3, 5), store("d", 3, 5))  # piece by piece
+    assert not shared(load("a", 5, 0), store("c", 5, 0), load("b", 4, 4), store("d", 3, 5))  # a piece begins too early
+    assert not shared(load("a", 8, 1), store("c", 8, 0))  # into the next turn
+    assert not shared(load("a", 8, 0, row=4), store("c", 8, 0))  # other turns, other places
+    assert shared(load("a", 8, 7, step=-1), store("c", 8, 0))  # backwards, but before
+    whole = [Loop("a", 8, [Load("t", 0, Place(0, (("a", 1),)), F32)]),
+             Loop("b", 8, [Store(1, Place(0, (("b", 1),)), (0.0,), F32)])]  # fmt: skip
+    assert kernel_shares(Kernel("k", whole, 1), 0, 1)
+    assert not kernel_shares(Kernel("k", [Loop("c", 4, [], True), *whole], 1), 0, 1)  # all parts do it, at any time
