@@ -1,0 +1,163 @@
+// The large picture: what the network (or one neuron of it) answers over the plane, with the data on it and axes.
+// Points are painted once to a layer of their own and only again when the data or the theme change.
+
+import { number } from "../format.js";
+import { classColour, classPixel, ink, lookup, valueColour } from "./colour.js";
+import { ticks } from "./curve.js";
+
+const INSET = 26; // room for the numbers of the axes, left and below
+
+export class HeatMap {
+  /** `extent` = [x least, x most, y least, y most] of the plane that a frame's grid covers. */
+  constructor(canvas, { onpoint, onclick, onleave }) {
+    this.canvas = canvas;
+    this.extent = [-6, 6, -6, 6];
+    this.points = null;
+    this.layer = document.createElement("canvas");
+    this.small = document.createElement("canvas");
+    this.stale = true;
+    canvas.addEventListener("pointermove", (event) => onpoint?.(this.plane(event.offsetX, event.offsetY)));
+    canvas.addEventListener("pointerleave", () => onleave?.());
+    canvas.addEventListener("click", (event) => onclick?.(this.plane(event.offsetX, event.offsetY), event));
+    new ResizeObserver(() => this.resize()).observe(canvas);
+  }
+
+  resize() {
+    const box = this.canvas.getBoundingClientRect();
+    if (!box.width) return;
+    const ratio = Math.min(2, devicePixelRatio || 1);
+    this.side = box.width;
+    this.ratio = ratio;
+    for (const canvas of [this.canvas, this.layer]) {
+      canvas.width = Math.round(box.width * ratio);
+      canvas.height = Math.round(box.height * ratio);
+    }
+    this.inner = box.width - INSET;
+    this.stale = true;
+    this.draw();
+  }
+
+  /** Where on the plane a pixel of the canvas stands, or null outside it. */
+  plane(px, py) {
+    const [x0, x1, y0, y1] = this.extent;
+    const u = (px - INSET) / this.inner;
+    const v = py / this.inner;
+    return u < 0 || u > 1 || v < 0 || v > 1 ? null : [x0 + u * (x1 - x0), y1 - v * (y1 - y0)];
+  }
+
+  pixel(x, y) {
+    const [x0, x1, y0, y1] = this.extent;
+    return [INSET + ((x - x0) / (x1 - x0)) * this.inner, ((y1 - y) / (y1 - y0)) * this.inner];
+  }
+
+  /** The data: {train, test: lists of [x, y, label], classes: number or 0 for labels in [-1, 1], showTest}. */
+  setPoints(points) {
+    this.points = points;
+    this.stale = true;
+    this.draw();
+  }
+
+  restyle() {
+    this.stale = true;
+    this.draw();
+  }
+
+  /** The newest grid: bytes, its side and, for classes, the confidences. */
+  setGrid(grid) {
+    this.grid = grid;
+    this.draw();
+  }
+
+  draw() {
+    if (!this.inner) return;
+    const pen = this.canvas.getContext("2d");
+    pen.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
+    pen.clearRect(0, 0, this.side, this.side);
+    if (this.grid) {
+      this.paintGrid();
+      pen.imageSmoothingEnabled = !this.grid.discretise;
+      pen.imageSmoothingQuality = "high";
+      pen.drawImage(this.small, INSET, 0, this.inner, this.inner);
+    } else {
+      pen.fillStyle = ink("--sunken");
+      pen.fillRect(INSET, 0, this.inner, this.inner);
+    }
+    if (this.stale) this.paintLayer();
+    pen.drawImage(this.layer, 0, 0, this.side, this.side);
+  }
+
+  paintGrid() {
+    const { bytes, side, confidences, discretise } = this.grid;
+    if (this.small.width !== side) {
+      this.small.width = this.small.height = side;
+      this.image = null;
+    }
+    const pen = this.small.getContext("2d");
+    this.image ??= pen.createImageData(side, side);
+    const pixels = new Uint32Array(this.image.data.buffer);
+    if (confidences) for (let i = 0; i < pixels.length; i++) pixels[i] = classPixel(bytes[i], discretise ? 0.8 : confidences[i] / 255);
+    else {
+      const table = lookup(discretise);
+      for (let i = 0; i < pixels.length; i++) pixels[i] = table[bytes[i]];
+    }
+    pen.putImageData(this.image, 0, 0);
+  }
+
+  paintLayer() {
+    this.stale = false;
+    const pen = this.layer.getContext("2d");
+    pen.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
+    pen.clearRect(0, 0, this.side, this.side);
+    this.axes(pen);
+    if (!this.points) return;
+    const { train, test, classes, showTest } = this.points;
+    const radius = Math.max(2, Math.min(3.4, this.inner / 90)) * (train.length > 1500 ? 0.7 : 1);
+    if (showTest) for (const point of test) this.dot(pen, point, classes, radius, true);
+    for (const point of train) this.dot(pen, point, classes, radius, false);
+  }
+
+  dot(pen, [x, y, label], classes, radius, hollow) {
+    const [px, py] = this.pixel(x, y);
+    if (px < INSET - 1 || py > this.inner + 1 || py < 0 || px > this.side) return;
+    const colour = classes ? classColour(label) : valueColour(label);
+    pen.beginPath();
+    pen.arc(px, py, radius, 0, 2 * Math.PI);
+    pen.fillStyle = hollow ? ink("--panel") : colour;
+    pen.fill();
+    pen.lineWidth = hollow ? 1.6 : 1;
+    pen.strokeStyle = hollow ? colour : ink("--panel");
+    pen.stroke();
+  }
+
+  axes(pen) {
+    const [x0, x1, y0, y1] = this.extent;
+    pen.font = `12px ${ink("--sans")}`;
+    pen.fillStyle = ink("--muted");
+    pen.strokeStyle = ink("--edge");
+    pen.textAlign = "center";
+    pen.textBaseline = "alphabetic";
+    const wanted = Math.max(2, Math.floor(this.inner / 70));
+    for (const mark of ticks(x0, x1, wanted)) {
+      const [px] = this.pixel(mark, y0);
+      pen.textAlign = px > this.side - 10 ? "right" : "center";
+      pen.fillText(number(mark, 3), px, this.inner + 18);
+      this.tick(pen, px, this.inner, 0, 4);
+    }
+    pen.textAlign = "right";
+    pen.textBaseline = "middle";
+    for (const mark of ticks(y0, y1, wanted)) {
+      const [, py] = this.pixel(x0, mark);
+      if (py > this.inner + 0.5) continue;
+      pen.fillText(number(mark, 3), INSET - 7, Math.max(8, Math.min(this.inner - 4, py)));
+      this.tick(pen, INSET, py, -4, 0);
+    }
+    pen.strokeRect(INSET + 0.5, 0.5, this.inner - 1, this.inner - 1);
+  }
+
+  tick(pen, x, y, dx, dy) {
+    pen.beginPath();
+    pen.moveTo(x, y);
+    pen.lineTo(x + dx, y + dy);
+    pen.stroke();
+  }
+}

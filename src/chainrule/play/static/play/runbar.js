@@ -1,0 +1,138 @@
+// The bar that runs the network: rewind, back, play, step, the four half-steps, counters, and what may change live.
+
+import { count } from "../format.js";
+import { byId, h, say } from "../ui.js";
+import { figure, rate, select } from "./widgets.js";
+
+export const RATES = [0.00001, 0.0001, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10];
+const PHASES = [["forward", "Forward", "Compute every neuron's value"], ["loss", "Loss", "Compare the output with the label"],
+  ["backward", "Backward", "Send the cotangents back: every gradient"], ["update", "Update", "Change the weights by the gradients"]];
+
+export function buildRun(app) {
+  const unit = select("Unit of a step", [["epoch", "epoch"], ["batch", "batch"], ["example", "example"]], () => {});
+  unit.element.firstChild.className = "sr";
+  const play = h("button", { type: "button", class: "primary play", onclick: () => toggle(app) });
+  const step = h("button", { type: "button", title: "One step forward (key .)", onclick: () => stepOn(app, unit.box.value) }, "Step ›");
+  const back = h("button", { type: "button", class: "icon", "aria-label": "Step back", title: "Step back: exactly the weights before (key ,)", onclick: () => stepBack(app, unit.box.value) }, "‹");
+  const rewind = h("button", { type: "button", class: "icon", "aria-label": "Rewind", title: "Rewind to the same initial weights (key 0)", onclick: () => rewindTo(app, false) }, "⏮");
+  const anew = h("button", { type: "button", class: "icon", "aria-label": "New initial weights", title: "New random initial weights", onclick: () => rewindTo(app, true) }, "⚄");
+  byId("run-buttons").append(rewind, anew, back, play, h("span", { class: "step" }, step, unit.element));
+
+  const phases = PHASES.map(([name, label, title]) => h("button", { type: "button", title, "data-phase": name, onclick: () => halfTo(app, name) }, label));
+  byId("run-phases").append(h("span", { class: "label", id: "phases-label" }, "one step in four"),
+    h("div", { class: "segments", role: "group", "aria-labelledby": "phases-label" }, phases));
+
+  const epoch = figure("epoch");
+  const steps = figure("steps", { wide: true });
+  const speed = figure("steps a second", { wide: true });
+  byId("run-counters").append(epoch.element, steps.element, speed.element);
+
+  const learning = rate("Learning rate", RATES, (value) => app.set({ learning_rate: value }), { title: "Acts at once, without starting anew" });
+  const activation = select("Activation", app.choices.activations, (value) => app.set({ activation: value, activations: [] }), { title: "Of all hidden layers" });
+  byId("run-live").append(learning.element, activation.element);
+
+  let shownPlaying = null;
+  const cursor = (at) => {
+    epoch.update(String(at.epoch).padStart(6, "0").replace(/(\d{3})(\d{3})$/, "$1,$2"));
+    steps.update(count(at.step));
+    if (at.playing !== shownPlaying) {
+      shownPlaying = at.playing;
+      play.textContent = at.playing ? "❚❚ Pause" : "▶ Play";
+      play.setAttribute("aria-pressed", String(Boolean(at.playing)));
+    }
+    const done = PHASES.findIndex(([name]) => name === at.phase);
+    phases.forEach((button, i) => {
+      const midway = done >= 0 && done < 3;
+      if (midway && i <= done) button.setAttribute("aria-current", "step"); else button.removeAttribute("aria-current");
+      button.classList.toggle("next", i === (midway ? done + 1 : 0));
+    });
+    back.disabled = at.step === 0 && !(done >= 0 && done < 3) && !at.example;
+  };
+  app.on("frame", (frame) => {
+    cursor(frame);
+    speed.update(frame.playing && frame.steps_per_second ? count(frame.steps_per_second) : "–");
+  });
+  app.on("state", (state) => {
+    cursor(state);
+    const { settings } = state;
+    learning.update(settings.learning_rate);
+    const mixed = settings.activations.some((one) => one && one !== settings.activation);
+    const names = app.choices.activations;
+    activation.update(mixed ? "mixed" : settings.activation, mixed ? [["mixed", "by layer"], ...names] : names);
+  });
+  if (app.source.recorded) buildScrubber(app);
+  keys(app, unit);
+}
+
+/** Keys of the whole page, where nothing is typed: space plays, . steps, , goes back, 0 rewinds, h is a half-step. */
+function keys(app, unit) {
+  document.addEventListener("keydown", (event) => {
+    const inField = event.target.closest?.("input, select, textarea, button, summary, a, dialog, [role=tab]");
+    if (event.ctrlKey || event.metaKey || event.altKey || (inField && (event.key === " " || !event.target.matches("button, a, summary")))) return;
+    const does = { " ": () => toggle(app), ".": () => stepOn(app, unit.box.value), ",": () => stepBack(app, unit.box.value), 0: () => rewindTo(app, false), h: () => half(app) }[event.key];
+    if (!does) return;
+    event.preventDefault();
+    does();
+  });
+}
+
+/** With another network beside this one, both are run alike. */
+function both(app, action, fields) {
+  app.rival?.ask(action, fields, { quiet: true });
+  return app.ask(action, fields);
+}
+
+export function toggle(app) {
+  app.halfDone?.();
+  return both(app, app.state.playing ? "pause" : "play");
+}
+
+function stepOn(app, unit) {
+  app.halfDone?.();
+  return both(app, "step", { unit });
+}
+
+async function stepBack(app, unit) {
+  app.halfDone?.();
+  const answer = await both(app, "back", { unit });
+  if (answer) say(`Back at epoch ${answer.state.epoch}, step ${answer.state.step}`);
+}
+
+async function rewindTo(app, fresh) {
+  app.halfDone?.();
+  const answer = await both(app, "rewind", { new_seed: fresh });
+  if (answer) {
+    app.emit("rewound");
+    say(fresh ? "New initial weights" : "Back at the initial weights");
+  }
+}
+
+async function half(app) {
+  const answer = await app.ask("half");
+  if (answer) {
+    app.half = answer;
+    app.emit("half", answer);
+    say(`Half-step: ${answer.phase}`);
+  }
+  return answer;
+}
+
+/** Half-steps until `goal` is done. */
+async function halfTo(app, goal) {
+  for (let i = 0; i < 4; i++) {
+    const answer = await half(app);
+    if (!answer || answer.phase === goal) return;
+  }
+}
+
+function buildScrubber(app) {
+  const { length } = app.source;
+  const out = h("output", { for: "scrub", class: "small muted" });
+  const box = h("input", { id: "scrub", type: "range", min: 0, max: length - 1, value: 0, oninput: () => app.ask("seek", { to: Number(box.value) }) });
+  byId("run").append(h("div", { class: "scrub" }, h("label", { for: "scrub", class: "small" }, "Recording"), box, out));
+  app.on("frame", () => {
+    box.value = app.source.at;
+    out.textContent = `${app.source.at + 1} of ${length}`;
+  });
+}
+

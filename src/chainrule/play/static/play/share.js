@@ -1,0 +1,60 @@
+// Save and share: the link that reproduces the run, the whole state, a script, the formulas, pictures, a page of its own.
+
+import { copy, download, h, toast } from "../ui.js";
+import { picture, pictureSvg } from "./picture.js";
+
+const KINDS = {
+  json: "application/json", script: "text/x-python", latex: "text/x-tex", html: "text/html",
+};
+
+export function shareDialog(app) {
+  const link = h("input", { id: "share-link", type: "text", readonly: true, class: "mono", "aria-describedby": "share-note" });
+  const note = h("p", { id: "share-note", class: "small muted" });
+  const file = h("input", { type: "file", id: "share-open", accept: ".json,application/json", onchange: () => open(app, file, dialog) });
+  const fetchAndSave = (what) => async () => {
+    const answer = await app.ask("export", { what });
+    if (answer) download(answer.name, answer.text, KINDS[what]);
+  };
+  const button = (name, what, title) => h("button", { type: "button", title, onclick: fetchAndSave(what) }, name);
+  const live = !app.source.recorded;
+  const dialog = h("dialog", { class: "share", "aria-labelledby": "share-title" },
+    h("div", { class: "dialog-top" }, h("h2", { id: "share-title" }, "Save and share"), h("button", { type: "button", class: "plain", onclick: () => dialog.close() }, "Close")),
+    h("div", { class: "stack" },
+      live ? h("div", { class: "field" }, h("label", { for: "share-link" }, "A link to this run, its weights included"),
+        h("div", { class: "row" }, h("span", { class: "grow" }, link), h("button", { type: "button", onclick: () => copy(link.value) }, "Copy")), note) : "",
+      live ? h("div", null, h("h3", null, "This run"), h("div", { class: "row" },
+        button("State (JSON)", "json", "All settings, weights and points"), button("Python script", "script", "Trains the same network with chainrule"),
+        button("Explanation (LaTeX)", "latex", "The chain rule of the chosen weight"), button("Page (HTML)", "html", "One file that plays a recording of the run back, without a server"))) : "",
+      h("div", null, h("h3", null, "Picture"), h("div", { class: "row" },
+        h("button", { type: "button", onclick: () => download("network.svg", pictureSvg(app), "image/svg+xml") }, "SVG"),
+        h("button", { type: "button", onclick: async () => download("network.png", await picture(app)) }, "PNG"))),
+      live ? h("div", { class: "field" }, h("label", { for: "share-open" }, "Open a saved state"), file) : ""));
+  dialog.querySelector("#share-link")?.setAttribute("size", "40");
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+  if (live) app.ask("url").then((answer) => {
+    if (!answer) return;
+    link.value = `${location.origin}${location.pathname}#${answer.url}`;
+    note.textContent = answer.note ?? (answer.exact ? "It leads to exactly these weights." : "It leads to the same settings and seed.");
+    history.replaceState(null, "", `#${answer.url}`);
+  });
+}
+
+async function open(app, file, dialog) {
+  const [chosen] = file.files;
+  if (!chosen) return;
+  let state = null;
+  try {
+    state = JSON.parse(await chosen.text());
+  } catch {
+    toast("This file is not JSON.\nExpected: a state that was saved here.", { bad: true });
+    return;
+  }
+  const answer = await app.ask("load", { state });
+  if (!answer) return;
+  app.emit("rewound");
+  await app.changeData("get");
+  dialog.close();
+  toast("The saved state is here.");
+}

@@ -1,0 +1,95 @@
+// What the page knows: the engine's choices, the run's state, the newest frame, and what is looked at. Parts of the page
+// listen: "state" (settings or cursor changed), "frame" (once per drawn frame), "data", "view", "select", "half", "verdict",
+// "status". The engine is the only source of truth; nothing here computes what it can be asked for.
+
+import { Refused, eachFrame, toast } from "../ui.js";
+
+export class App {
+  constructor() {
+    this.listeners = new Map();
+    this.choices = null;
+    this.state = null;
+    this.frame = null;
+    this.data = null;
+    this.half = null; // the newest half-step's answer
+    this.selected = null; // {what: "weight" | "bias", layer, to, from}
+    this.pinned = null; // the neuron whose picture is shown large: {layer, index}
+    this.view = { colour: "weight", discretise: false, test: false, hover: null, cotangents: false };
+    this.busy = 0;
+    this.show = eachFrame(() => this.draw());
+  }
+
+  on(name, listener) {
+    if (!this.listeners.has(name)) this.listeners.set(name, []);
+    this.listeners.get(name).push(listener);
+  }
+
+  emit(name, value) {
+    for (const listener of this.listeners.get(name) ?? []) listener(value);
+  }
+
+  /** A frame came: it is drawn at the next repaint, then acknowledged, so that a slow page gets fewer. */
+  receive(frame, acknowledge) {
+    this.frame = frame;
+    this.acknowledge = acknowledge;
+    this.show();
+  }
+
+  draw() {
+    this.emit("frame", this.frame);
+    this.acknowledge?.();
+    this.acknowledge = null;
+  }
+
+  /** Ask the engine; take over the state in its answer. An answer null means that it was refused, and was said so. */
+  async ask(action, fields, { quiet = false } = {}) {
+    this.busy++;
+    try {
+      const answer = await this.source.ask(action, fields);
+      this.take(answer);
+      return answer;
+    } catch (problem) {
+      if (!(problem instanceof Refused)) throw problem;
+      if (!quiet) toast(problem.message, { bad: true });
+      return null;
+    } finally {
+      this.busy--;
+    }
+  }
+
+  take(answer) {
+    if (answer?.notes) this.notes = answer.notes;
+    if (answer?.state) {
+      this.state = answer.state;
+      this.emit("state", answer.state);
+    }
+  }
+
+  /** Change settings. What was refused is shown, and the controls go back to what holds. */
+  async set(settings) {
+    const answer = await this.ask("set", { settings });
+    if (answer === null) this.emit("state", this.state);
+    return answer;
+  }
+
+  /** Do something to the data ("get" only asks); the points in the answer are drawn. */
+  async changeData(action, fields = {}) {
+    const answer = await this.ask("data", { action, ...fields });
+    if (answer?.points) {
+      this.data = answer;
+      this.emit("data", answer);
+    }
+    return answer;
+  }
+
+  look(changes) {
+    Object.assign(this.view, changes);
+    this.emit("view", this.view);
+    return this.ask("view", changes, { quiet: true });
+  }
+
+  select(selected) {
+    this.selected = selected;
+    this.emit("select", selected);
+  }
+}

@@ -1,0 +1,61 @@
+// The verdict on the running network: one sentence with its cause and evidence, and buttons that apply the remedy. When a
+// number stopped being finite it says which operation did that, and offers the way back.
+
+import { byId, h, say } from "../ui.js";
+
+const EVERY = 2500; // milliseconds between questions while it plays
+
+export function buildVerdict(app) {
+  const root = byId("verdict");
+  const mark = h("span", { class: "mark", "aria-hidden": "true" });
+  const said = h("p", { class: "said" }, "Press play: the network learns, and this line says how it fares.");
+  const why = h("p", { class: "why" });
+  const remedies = h("div", { class: "remedies" });
+  root.append(mark, h("div", { role: "status", "aria-live": "polite" }, said, why), remedies);
+  let shown = "";
+
+  const show = (verdict) => {
+    if (!verdict || verdict.pending) return;
+    const first = verdict.verdicts?.[0];
+    const text = verdict.sentence ?? first?.title ?? "";
+    const because = first && !verdict.healthy ? [first.cause, first.evidence].filter(Boolean).join(" ") : "";
+    const key = JSON.stringify([text, because, first?.remedies]);
+    if (key === shown) return;
+    shown = key;
+    root.className = `verdict ${verdict.healthy ? "good-news" : verdict.not_finite ? "bad-news" : "warn"}`;
+    said.textContent = text;
+    why.textContent = because;
+    remedies.replaceChildren(...(first?.remedies ?? []).slice(0, 2).map(({ id, label }) => h("button", { type: "button", onclick: async () => {
+      const answer = await app.ask("apply", { remedy: id });
+      if (answer) {
+        say(`Applied: ${label}`);
+        shown = "";
+        later();
+      }
+    } }, label)), verdict.not_finite ? h("button", { type: "button", onclick: () => app.ask("rewind").then((answer) => { if (answer) app.emit("rewound"); }) }, "Rewind") : "");
+  };
+  const calm = () => {
+    shown = "";
+    root.className = "verdict";
+    said.textContent = "Press play: the network learns, and this line says how it fares.";
+    why.textContent = "";
+    remedies.replaceChildren();
+  };
+
+  let timer = null;
+  const ask = async () => {
+    timer = null;
+    if (!app.state || document.hidden || app.source.recorded) return;
+    if (app.state.step === 0 && !app.state.not_finite) return calm();
+    show(await app.ask("verdict", {}, { quiet: true }));
+    if (app.state.playing) later(EVERY);
+    return undefined;
+  };
+  const later = (wait = 500) => { timer ??= setTimeout(ask, wait); };
+  app.on("state", () => later());
+  app.on("event", (event) => {
+    if (event.event === "verdict") show(event);
+    if (event.event === "not_finite") show({ healthy: false, not_finite: true, ...event });
+  });
+  if (app.source.recorded) app.source.ask("verdict").then(show, calm);
+}
