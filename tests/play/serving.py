@@ -108,6 +108,16 @@ class Client:
     def hello(self, **fields: Any) -> dict[str, Any]:
         return self.ask("hello", **fields)
 
+    def refusal(self, timeout: float = 20.0) -> dict[str, str]:
+        """The words of the next error, to whatever message."""
+        end = time.monotonic() + timeout
+        while (left := end - time.monotonic()) > 0:
+            found = self.receive(left)
+            if isinstance(found, dict) and "error" in found:
+                words: dict[str, str] = found["error"]
+                return words
+        raise TimeoutError("no error")
+
     def frame(self, timeout: float = 20.0) -> Frame:
         """The next frame."""
         end = time.monotonic() + timeout

@@ -16,7 +16,7 @@ from chainrule.base.errors import OptionError
 from chainrule.cli.report_errors import in_words, note
 
 PORT = 8765  # the same each time: what a page keeps in the browser belongs to its address
-_NEEDED = ("starlette", "uvicorn", "websockets", "jsonschema")
+_NEEDED = ("starlette", "uvicorn", "websockets")
 
 
 @in_words

@@ -43,6 +43,7 @@ HEADERS = {
     "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
 _HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+FAILED = {"what": "something went wrong inside chainrule", "fix": "see the terminal that runs it"}
 _SAFE = ("GET", "HEAD")
 
 _log = logging.getLogger("chainrule.play")
@@ -90,8 +91,7 @@ class Guard:
         except Exception:
             _log.exception("%s %s failed", kind, scope.get("path"))
             if status is None:
-                words = {"what": "something went wrong inside chainrule", "fix": "see the terminal that runs it"}
-                await _answer(scope, guarded, 500, words)
+                await _answer(scope, guarded, 500, FAILED)
 
     def _refusal(self, scope: Scope) -> tuple[int, dict[str, str]] | None:
         """The status and the words with which a request is refused, if it is."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any
@@ -21,6 +22,9 @@ from chainrule.play.wire import written
 
 MOST_PLAYERS = 100
 KEPT_SECONDS = 120.0
+PATROL_SECONDS = 0.1
+_IDLE_SECONDS = 0.0005
+_LOOK_AGAIN_SECONDS = 0.005
 
 _log = logging.getLogger("chainrule.play")
 
@@ -43,23 +47,29 @@ class Session:
         page = self.page
         if page is None or self._asked:
             return False
+        start = time.monotonic()
         try:
             more = self.player.run(seconds)
-            page.tell(self.player.events())
-            self._changed |= more
-            if self._changed and (wait := page.frame_in()) < float("inf"):
-                if wait == 0.0:
-                    self._changed = False
-                    page.show(self.player.frame())
-                elif not more:
-                    page.look_again(wait)
+            events = self.player.events()
+            page.tell(events)
+            # A player that is told to go slowly returns at once until its next step is due.
+            idle = more and time.monotonic() - start < _IDLE_SECONDS
+            wait = _LOOK_AGAIN_SECONDS if idle else float("inf")
+            self._changed |= more or bool(events)
+            if self._changed and (left := page.frame_in()) == 0.0:
+                self._changed = False
+                page.show(self.player.frame())
+            elif self._changed:
+                wait = min(wait, left)
+            if (idle or not more) and wait < float("inf"):
+                page.look_again(wait)
         except Exception:
             _log.exception("a player failed")
             words = {"what": "the training stopped: something went wrong inside chainrule",
                      "fix": "see the terminal that runs it; rewind or reload"}  # fmt: skip
             page.tell([{"event": "failed", "error": words}])
             return False
-        return more
+        return more and not idle
 
     def wake(self, *, urgent: bool = False) -> None:
         """There may be something to do."""
@@ -161,6 +171,13 @@ class Sessions:
         session.rest()
         del self._by_token[session.token]
         self._pool.submit(session.player.close)
+
+    async def patrol(self) -> None:
+        """Look after those that do not play now and then: what goes on in the background has events, too."""
+        while True:
+            await asyncio.sleep(PATROL_SECONDS)
+            for session in self._by_token.values():
+                session.wake()
 
     def close(self) -> None:
         """Free all of them: the server ends."""

@@ -23,6 +23,7 @@ from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, Protocol
 
 from chainrule.base.errors import ChainruleError, DataError, OptionError
+from chainrule.play.guard import FAILED
 from chainrule.play.wire import in_words, read, written
 
 if TYPE_CHECKING:
@@ -182,9 +183,7 @@ class Page:
             event = await self._socket.receive()
             if event["type"] == "websocket.disconnect":
                 return
-            wait = self._bucket.take()
-            if wait > 0:
-                await asyncio.sleep(wait)
+            await asyncio.sleep(self._bucket.take())  # also at 0: thousands may be in the queue, and others wait
             try:
                 message = self._read(event)
             except ChainruleError as error:
@@ -244,8 +243,7 @@ class Page:
                 text = written({"id": message["id"], "error": in_words(error)})
             except Exception:
                 _log.exception("the action %.40r failed", message["do"])
-                words = {"what": "something went wrong inside chainrule", "fix": "see the terminal that runs it"}
-                text = written({"id": message["id"], "error": words})
+                text = written({"id": message["id"], "error": FAILED})
             self._put(text)
             if self.session is None and message["do"] == "hello":
                 self.end(REFUSED, "hello was refused")
@@ -284,6 +282,7 @@ class Page:
                 try:
                     async with asyncio.timeout(SEND_SECONDS):
                         await self._socket.send({"type": "websocket.send", kind: item})
+                    await asyncio.sleep(0)  # so that the loop can tell that the connection is lost
                 except gone:
                     return
             if self._closing is not None:

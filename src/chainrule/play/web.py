@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from chainrule.base.errors import ChainruleError, DataError, OptionError
 from chainrule.play import assets, stream
-from chainrule.play.guard import App, Guard
+from chainrule.play.guard import FAILED, App, Guard
 from chainrule.play.scheduler import Scheduler
 from chainrule.play.sessions import KEPT_SECONDS, MOST_PLAYERS, Sessions
 from chainrule.play.wire import in_words, read, written
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 Endpoint = Callable[[dict[str, Any]], dict[str, Any]]
 Rooms = Mapping[str, Mapping[str, Endpoint]]
 
-ROOMS = {"walk": "chainrule.play.walk", "practice": "chainrule.play.practice.api", "gallery": "chainrule.play.gallery"}
+ROOMS = {"walk": "chainrule.play.walk", "practice": "chainrule.play.practice.api"}
 MOST_BODY = 256 << 10
 BODY_SECONDS = 10.0
 WAITING = 64  # requests to rooms at once
@@ -52,11 +52,9 @@ def rooms() -> dict[str, Mapping[str, Endpoint]]:
     """The end points of every room that is installed."""
     found: dict[str, Mapping[str, Endpoint]] = {}
     for name, module in ROOMS.items():
-        parent = module.rpartition(".")[0]
-        if importlib.util.find_spec(parent) is not None and importlib.util.find_spec(module) is not None:
-            endpoints = getattr(importlib.import_module(module), "ENDPOINTS", None)
-            if endpoints is not None:
-                found[name] = endpoints
+        package = module.rpartition(".")[0]
+        if importlib.util.find_spec(package) is not None and importlib.util.find_spec(module) is not None:
+            found[name] = importlib.import_module(module).ENDPOINTS
     return found
 
 
@@ -105,7 +103,9 @@ def make_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        patrol = asyncio.create_task(sessions.patrol())
         yield
+        patrol.cancel()
         sessions.close()
         await asyncio.get_running_loop().run_in_executor(None, scheduler.close)
         for pool in (answering, asking):
@@ -119,8 +119,10 @@ def make_app(
         Route("/api/{room}/{name}", api.post, methods=["POST"]),
         WebSocketRoute("/ws", talk),
     ]
-    handlers: Any = {404: _status, 405: _status}
-    return Guard(Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers), port)
+    handlers: Any = {404: _status, 405: _status, 500: _failed}
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
+    app.router.redirect_slashes = False
+    return Guard(app, port)
 
 
 async def _status(request: Request, error: Any) -> Response:
@@ -128,6 +130,11 @@ async def _status(request: Request, error: Any) -> Response:
     words = {"what": "there is no such page" if error.status_code == 404 else "this address is asked otherwise",
              "got": f"{request.method} {request.url.path}"[:200], "fix": "start at /"}  # fmt: skip
     return _json({"error": words}, error.status_code, error.headers)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    """A bug; whoever called us gets the exception too, and logs it."""
+    return _json({"error": FAILED}, 500)
 
 
 def _json(value: dict[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
