@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 Endpoint = Callable[[dict[str, Any]], dict[str, Any]]
 Rooms = Mapping[str, Mapping[str, Endpoint]]
 
-ROOMS = {"walk": "chainrule.play.walk", "practice": "chainrule.play.practice.api"}
+ROOMS = {"walk": "chainrule.play.walk", "practice": "chainrule.play.practice.api", "gallery": "chainrule.play.gallery"}
 MOST_BODY = 256 << 10
 BODY_SECONDS = 10.0
 WAITING = 64  # requests to rooms at once
