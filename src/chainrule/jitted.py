@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 from threading import Lock, RLock
 from types import MethodType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -27,8 +27,10 @@ from chainrule.trace.tracer import Traced, array_leaf, function_name, handed_ove
 from chainrule.transforms.arguments import argument_name, argument_positions, joined_name, wrap
 from chainrule.transforms.retracing import report
 
+if TYPE_CHECKING:
+    from chainrule.run.program import Program
+
 Function = Callable[..., Any]
-Program = Callable[[Sequence[Any]], list[Any]]
 BACKENDS = ("numpy", "native")
 
 _SWITCH = "CHAINRULE_JIT"
@@ -50,16 +52,20 @@ class _Ready:
     """What a call needs once its kind is known: the program, and how its results become a tree.
 
     Training loops pass in what the call before returned, so the leaves of trees that can't have been changed since are
-    remembered in ``returned``, by identity, until the next call.
+    remembered in ``returned``, by identity, until the next call; numbers among them as the arrays they came as.
     """
 
-    __slots__ = ("build", "captured", "parts", "program", "returned", "scalars")
+    __slots__ = ("build", "captured", "parts", "returned", "rounds", "scalars")
 
     def __init__(self, program: Program, traced: Traced, returned: dict[int, _Tree], kinds: dict[Any, object]) -> None:
-        self.program, self.build = program, trees.builder(traced.structure)
+        from chainrule.run.rounds import Rounds
+
         self.captured = [np.array(a) for a in traced.captured]  # our own: read-only ones would be looked at each time
         specs = traced.graph.output_specs
         self.scalars = [i for i, spec in enumerate(specs) if not spec.shape]
+        lasting = trees.Lasting([i for i in program.shared if specs[i].shape])
+        self.build = trees.builder(traced.structure, lasting)
+        self.rounds = Rounds(program, lasting)
         self.returned = returned
         self.parts: list[tuple[int, int, int, object]] = []  # (child of the result, its first and last leaf, its kind)
         outline = trees.unflatten(traced.structure, list(range(len(specs))))
@@ -70,11 +76,13 @@ class _Ready:
                 kind = kinds.setdefault((structure, specs[low:high]), object())
                 self.parts.append((position, low, high, kind))
 
-    def __call__(self, arrays: list[Any]) -> Any:
-        results = self.program(arrays + self.captured if self.captured else arrays)
+    def __call__(self, arrays: list[Any], sure: bool) -> Any:
+        """The results for these leaves; ``sure``: that all are arrays."""
+        results, roots = self.rounds((*arrays, *self.captured), sure)
+        leaves = [*results, *roots]
         for i in self.scalars:
-            results[i] = results[i][()]
-        tree = self.build(results)
+            leaves[i] = leaves[i][()]
+        tree = self.build(leaves)
         self.returned.clear()
         for position, low, high, kind in self.parts:
             child = tree[position]
@@ -122,16 +130,16 @@ class Jitted:
             return self._first_call(args, kwargs)
         kind, flat = self._kind(args) if not kwargs else (None, [])
         ready = None if kind is None else self.ready.get(kind)
+        if ready is not None:
+            return ready(flat, True)
+        leaves, shape = trees.flatten_known((args, kwargs))
+        if _PLAIN.issuperset(types := set(map(type, leaves))):
+            ready = self.ready.get((shape, tuple(map(_SHAPE_AND_DTYPE, leaves))))
         if ready is None:
-            leaves, shape = trees.flatten_known((args, kwargs))
-            if _PLAIN.issuperset(map(type, leaves)):
-                ready = self.ready.get((shape, tuple(map(_SHAPE_AND_DTYPE, leaves))))
-            if ready is None:
-                return self._first_call(args, kwargs)
-            flat = leaves
-            if kind is not None:
-                self.ready[kind] = ready
-        return ready(flat)
+            return self._first_call(args, kwargs)
+        if kind is not None:
+            self.ready[kind] = ready
+        return ready(leaves, len(types) == 1 and np.ndarray in types)
 
     def _kind(self, args: tuple[Any, ...]) -> tuple[tuple[Any, ...] | None, list[Any]]:
         """A key for arguments that are arrays, or trees that the last call returned, and their leaves; else None."""
@@ -177,9 +185,10 @@ class Jitted:
             results = run(traced.graph, inputs)  # inlines the graph where Symbols are among the inputs
             return trees.unflatten(traced.structure, handed_over(results, leaves))
         ready = _Ready(self._program(traced.graph, args, fixed), traced, self._returned, self._kinds)
-        if not fixed and all(a is b for a, b in zip(flat, leaves, strict=True)):
+        # Steps in a loop are given the scalars that 0-d results are: those may go straight in, as arrays do.
+        if not fixed and all(a is b or isinstance(a, np.generic) for a, b in zip(flat, leaves, strict=True)):
             self.ready[trees.flatten_known((args, kwargs))[1], tuple(map(_SHAPE_AND_DTYPE, leaves))] = ready
-        return ready(leaves)
+        return ready(leaves, False)
 
     def _program(self, graph: Graph, args: Sequence[Any], fixed: set[int]) -> Program:
         """The native program of a graph, in which the leaves of donated arguments may lend their memory."""

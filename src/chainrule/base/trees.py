@@ -111,9 +111,39 @@ def unflatten(structure: Structure, leaves: Sequence[Leaf]) -> Tree:
     return optree.tree_unflatten(structure, leaves)
 
 
-def builder(structure: Structure) -> Callable[[Sequence[Leaf]], Tree]:
-    """:func:`unflatten` for one structure, in a third of the time: what runs after every step of a training loop."""
-    made = _builder(unflatten(structure, [_Place(i) for i in range(structure.num_leaves)]))
+class Lasting:
+    """The subtrees of a tree that a :func:`builder` takes as they are, and how each is made of the tree's leaves.
+
+    ``positions``: the leaves that such subtrees may hold; they are as large as that allows, and can't be changed.
+    """
+
+    def __init__(self, positions: Sequence[int]) -> None:
+        self.positions = frozenset(positions)
+        self.makers: list[Callable[[Sequence[Leaf]], Tree]] = []
+        self.inside: list[int] = []  # the leaves in them
+
+    def take(self, outline: Tree, leaves: int) -> Callable[[Sequence[Leaf]], Tree] | None:
+        """What gets the subtree ``outline`` from behind the ``leaves`` leaves, if it may last."""
+        within = [int(leaf) for leaf in flatten(outline)[0]]
+        if not within or not self.positions.issuperset(within) or not is_frozen(outline):
+            return None
+        maker = _builder(outline)
+        if maker is None:
+            return None
+        self.makers.append(maker)
+        self.inside += within
+        return operator.itemgetter(leaves + len(self.makers) - 1)
+
+
+def builder(structure: Structure, lasting: Lasting | None = None) -> Callable[[Sequence[Leaf]], Tree]:
+    """:func:`unflatten` for one structure, in a third of the time: what runs after every step of a training loop.
+
+    With ``lasting`` it is given, behind the leaves, the subtrees that those makers make.
+    """
+    outline = unflatten(structure, [_Place(i) for i in range(structure.num_leaves)])
+    made = _builder(outline, lasting, structure.num_leaves)
+    if made is None and lasting is not None:
+        lasting.makers, lasting.inside = [], []
     return made if made is not None else functools.partial(unflatten, structure)
 
 
@@ -121,17 +151,19 @@ class _Place(int):
     """The number of a leaf, where the leaf will be."""
 
 
-def _builder(outline: Tree) -> Callable[[Sequence[Leaf]], Tree] | None:
+def _builder(outline: Tree, lasting: Lasting | None = None, count: int = 0) -> Callable[[Sequence[Leaf]], Tree] | None:
     """What makes a tree like ``outline`` of leaves; None where a node is of a class only optree knows."""
+    if lasting is not None and (taken := lasting.take(outline, count)) is not None:
+        return taken
     if type(outline) is _Place:
         return operator.itemgetter(int(outline))
     if outline is None:
         return lambda leaves: None
     if type(outline) in _registered:
-        return _dataclass_builder(outline)
+        return _dataclass_builder(outline, lasting, count)
     if type(outline) not in (tuple, list) and not hasattr(outline, "_make"):
         return None
-    children = [_builder(child) for child in outline]
+    children = [_builder(child, lasting, count) for child in outline]
     if None in children:
         return None
     whole = typing.cast("list[Callable[[Sequence[Leaf]], Tree]]", children)
@@ -139,13 +171,13 @@ def _builder(outline: Tree) -> Callable[[Sequence[Leaf]], Tree] | None:
     return lambda leaves: make([child(leaves) for child in whole])
 
 
-def _dataclass_builder(outline: Tree) -> Callable[[Sequence[Leaf]], Tree] | None:
+def _dataclass_builder(outline: Tree, lasting: Lasting | None, count: int) -> Callable[[Sequence[Leaf]], Tree] | None:
     cls = type(outline)
     names = [f.name for f in dataclasses.fields(outline)]
     if not hasattr(outline, "__dict__") or len(vars(outline)) != len(names):
         return None
     statics = {f.name: getattr(outline, f.name) for f in dataclasses.fields(outline) if f.metadata.get("static")}
-    children = [(name, _builder(getattr(outline, name))) for name in names if name not in statics]
+    children = [(name, _builder(getattr(outline, name), lasting, count)) for name in names if name not in statics]
     if any(child is None for _, child in children):
         return None
     whole = typing.cast("list[tuple[str, Callable[[Sequence[Leaf]], Tree]]]", children)
@@ -159,6 +191,22 @@ def _dataclass_builder(outline: Tree) -> Callable[[Sequence[Leaf]], Tree] | None
         return node
 
     return make
+
+
+def inner_nodes(tree: Tree) -> list[Any]:
+    """The tuples and dataclasses that a frozen tree is made of, those that hold no leaf left out."""
+    found, pending = [], [tree]
+    while pending:
+        node = pending.pop()
+        children: Sequence[Any] = ()
+        if isinstance(node, tuple):
+            children = node
+        elif type(node) in _registered:
+            children = [getattr(node, f.name) for f in dataclasses.fields(node) if not f.metadata.get("static")]
+        if any(child is not None for child in children):
+            found.append(node)
+            pending += children
+    return found
 
 
 def leaves(tree: Tree) -> list[Leaf]:

@@ -50,7 +50,8 @@ class Frame(ctypes.Structure):
     """What ``cr.call`` needs to know of a program's arrays.
 
     ``count`` arrays, of which the first ``given`` are arguments of ``sizes`` bytes, ``gifts`` of them ``donated``;
-    ``offset`` is where in an array object the address of its numbers stands; ``needed`` the flags all arguments need.
+    ``offset`` is where in an array object the address of its numbers stands; ``needed`` the flags all arguments need;
+    ``against`` are the ``rivals`` arguments that may have bytes in common with donated ones, as far as is known.
     """
 
     _fields_ = (
@@ -61,6 +62,8 @@ class Frame(ctypes.Structure):
         ("gifts", ctypes.c_int64),
         ("offset", ctypes.c_int64),
         ("needed", ctypes.c_int64),
+        ("against", ctypes.c_void_p),
+        ("rivals", ctypes.c_int64),
     )
 
 
@@ -137,6 +140,10 @@ entry:
   %gifts = load i64, ptr %gifts.at
   %offset.at = getelementptr inbounds i64, ptr %frame, i64 5
   %offset = load i64, ptr %offset.at
+  %against.at = getelementptr inbounds i64, ptr %frame, i64 7
+  %against = load ptr, ptr %against.at
+  %rivals.at = getelementptr inbounds i64, ptr %frame, i64 8
+  %rivals = load i64, ptr %rivals.at
   %some = icmp sgt i64 %count, 0
   br i1 %some, label %loop, label %out
 loop:
@@ -158,7 +165,9 @@ loop:
   %more = icmp slt i64 %next, %count
   br i1 %more, label %loop, label %gifts.check
 gifts.check:
-  %any = icmp sgt i64 %gifts, 0
+  %any.gifts = icmp sgt i64 %gifts, 0
+  %any.rivals = icmp sgt i64 %rivals, 0
+  %any = and i1 %any.gifts, %any.rivals
   br i1 %any, label %gift, label %done
 gift:
   %g = phi i64 [ 0, %gifts.check ], [ %g.next, %gift.next ]
@@ -171,7 +180,9 @@ gift:
   %d.last = add i64 %d.first, %d.size
   br label %other
 other:
-  %j = phi i64 [ 0, %gift ], [ %j.next, %other.next ]
+  %r = phi i64 [ 0, %gift ], [ %r.next, %other.next ]
+  %r.at = getelementptr inbounds i64, ptr %against, i64 %r
+  %j = load i64, ptr %r.at
   %self = icmp eq i64 %j, %d
   br i1 %self, label %other.next, label %compare
 compare:
@@ -185,9 +196,9 @@ compare:
   %both = and i1 %before, %after
   br i1 %both, label %overlap, label %other.next
 other.next:
-  %j.next = add nsw i64 %j, 1
-  %j.more = icmp slt i64 %j.next, %given
-  br i1 %j.more, label %other, label %gift.next
+  %r.next = add nsw i64 %r, 1
+  %r.more = icmp slt i64 %r.next, %rivals
+  br i1 %r.more, label %other, label %gift.next
 gift.next:
   %g.next = add nsw i64 %g, 1
   %g.more = icmp slt i64 %g.next, %gifts
@@ -209,10 +220,20 @@ def data_address(array: Any) -> int:
     return address
 
 
+ITEMS = tuple.__basicsize__  # where in a tuple its items stand
+DICT_USED = object.__basicsize__  # where in a dict its length stands
+RANK, DIMENSIONS, DESCR, FLAGS = 8, 16, 40, 48  # what stands behind the address of an array's numbers
+
+
+def references(objects: tuple[Any, ...]) -> list[int]:
+    """How many references each of some objects has, as its head says."""
+    return [ctypes.c_int32.from_address(address).value for address in map(id, objects)]
+
+
 def _data_offset() -> int | None:
     """Where an array object keeps the address of its numbers: behind the object's head, in CPython.
 
-    None where looking there, or for the flags, or for the items of a tuple, does not give what Python says.
+    None where looking there, or at what else native code looks at, does not give what Python says.
     """
     if not CPYTHON or ctypes.sizeof(ctypes.c_void_p) != 8:
         return None
@@ -220,16 +241,25 @@ def _data_offset() -> int | None:
     tries = [np.arange(float(n)) for n in range(1, 5)] + [np.zeros((3, 4)).T, np.zeros((4, 4))[1:, 1:]]
     tries[0].flags.writeable = False
     for array in tries:
-        data = ctypes.c_void_p.from_address(id(array) + offset).value
-        flags = ctypes.c_int32.from_address(id(array) + offset + 48).value
-        if data != data_address(array) or flags != array.flags.num:
+        at = id(array) + offset
+        sizes = ctypes.c_void_p.from_address(at + DIMENSIONS).value or 0
+        found = (
+            ctypes.c_void_p.from_address(at).value, ctypes.c_int32.from_address(at + RANK).value,
+            tuple((ctypes.c_int64 * array.ndim).from_address(sizes)),
+            ctypes.c_void_p.from_address(at + DESCR).value, ctypes.c_int32.from_address(at + FLAGS).value,
+        )  # fmt: skip
+        if found != (data_address(array), array.ndim, array.shape, id(array.dtype), array.flags.num):
             return None
     listed = tuple(tries)
     items = (ctypes.c_void_p * len(listed)).from_address(id(listed) + ITEMS)
-    return offset if list(items) == [id(array) for array in tries] else None
+    more = [tries[1]] * 5
+    once, six_times = references((tries[2], tries[1]))
+    entries = {str(n): n for n in range(11)}
+    used = ctypes.c_int64.from_address(id(entries) + DICT_USED).value
+    told = (list(items), six_times - once, used)
+    return offset if told == ([id(array) for array in tries], len(more), len(entries)) else None
 
 
-ITEMS = tuple.__basicsize__  # where in a tuple its items stand
 OFFSET = _data_offset()
 
 

@@ -8,13 +8,13 @@ is kept from call to call; two threads that call at once get one each.
 from __future__ import annotations
 
 import ctypes
-import weakref
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.base.errors import DonatedError, OutOfMemoryError
+from chainrule.base.arrays import DType, Shape
+from chainrule.base.errors import OutOfMemoryError
 from chainrule.compile.cache import library
 from chainrule.compile.compiler import make_plan
 from chainrule.compile.engine import Library
@@ -23,6 +23,7 @@ from chainrule.compile.target import host
 from chainrule.graph.evaluate import check_inputs, nbytes
 from chainrule.graph.graph import Graph
 from chainrule.run.backs import Backs
+from chainrule.run.donated import mark_given, refuse_given
 from chainrule.run.entry import (
     CALL,
     ENTRY,
@@ -40,8 +41,21 @@ from chainrule.run.entry import (
     runtime_text,
 )
 from chainrule.run.pool import parallel_text, shared
+from chainrule.run.rounds import Rounds, is_lent
 
 _ARRAYS = {np.ndarray}
+
+
+Recipe = tuple[int | None, Shape, DType]
+"""A result: the argument whose memory it has, or None, and the shape and dtype of a new array."""
+
+
+class FrameAt(NamedTuple):
+    """A frame with what it points to."""
+
+    address: int
+    frame: Frame
+    rivals: Any
 
 
 class _Memory:
@@ -80,31 +94,6 @@ def _no_room(plan: Plan, size: int) -> OutOfMemoryError:
     )
 
 
-_GIVEN: dict[int, weakref.ref[Any]] = {}  # arrays whose memory results have taken, by identity
-_MOST_GIVEN = 4096
-
-
-def _mark_given(arrays: list[Any]) -> None:
-    """Note that the memory of these arrays is a result's now."""
-    _GIVEN.update(zip(map(id, arrays), map(weakref.ref, arrays), strict=True))
-    if len(_GIVEN) > _MOST_GIVEN:
-        for key in [key for key, ref in list(_GIVEN.items()) if ref() is None]:
-            _GIVEN.pop(key, None)
-
-
-def _refuse_given(graph: Graph, arrays: Sequence[np.ndarray[Any, Any]]) -> None:
-    """Raise DonatedError where an array was donated to an earlier call."""
-    for position, array in enumerate(arrays):
-        known = _GIVEN.get(id(array))
-        if known is not None and known() is array:
-            raise DonatedError(
-                f"{graph.input_name(position) or f'argument {position}'} was donated to an earlier call",
-                expected="an array that nobody else writes to",
-                got=f"an array of shape {array.shape} whose memory the result of that call has taken",
-                fix="go on with the result of that call, pass a copy to it, or leave donate_argnums out",
-            )
-
-
 class Program:
     """A plan with its machine code: ``program(arrays) -> arrays``.
 
@@ -123,63 +112,91 @@ class Program:
         placed = [p for p in plan.places.values() if p.kind == "output"]
         order = [p.detail for p in placed]  # the results in the order of their slots
         self.order = None if order == list(range(len(graph.outputs))) else order
-        # Each result: the argument whose memory it has, or None, and the shape and dtype of a new array.
-        self.recipe = [(self.shared.get(i), spec.shape, spec.dtype) for i, spec in enumerate(graph.output_specs)]
+        specs = enumerate(graph.output_specs)
+        self.recipe: list[Recipe] = [(self.shared.get(i), spec.shape, spec.dtype) for i, spec in specs]
         self.gifts = sorted(set(self.shared.values()))
         self.count = graph.inputs + len(placed)
         self.sizes = (ctypes.c_int64 * max(graph.inputs, 1))(*(nbytes(s) for s in graph.input_specs))
         self.lent = (ctypes.c_int64 * max(len(self.gifts), 1))(*self.gifts)
-        self.frames = [self._frame(PLAIN | WRITEABLE), self._frame(PLAIN)]
-        self.frame_addresses = [ctypes.addressof(f) for f in self.frames]
+        everyone = range(graph.inputs)
+        self.frames = [self.frame(PLAIN | WRITEABLE, everyone), self.frame(PLAIN, everyone)]
 
-    def _frame(self, needed: int) -> Frame:
+    def frame(self, needed: int, against: Sequence[int]) -> FrameAt:
+        """What ``cr.call`` needs to know: the flags all arguments need, and which may overlap donated ones."""
+        rivals = (ctypes.c_int64 * max(len(against), 1))(*against)
         lists = (ctypes.addressof(self.sizes), ctypes.addressof(self.lent))
-        return Frame(self.count, self.plan.graph.inputs, *lists, len(self.gifts), OFFSET or 0, needed)
+        frame = Frame(self.count, self.plan.graph.inputs, *lists, len(self.gifts), OFFSET or 0, needed,
+                      ctypes.addressof(rivals), len(against))  # fmt: skip
+        return FrameAt(ctypes.addressof(frame), frame, rivals)
 
     def __call__(self, arrays: Sequence[Any]) -> list[Any]:
         if len(arrays) != self.plan.graph.inputs:
             check_inputs(self.plan.graph, arrays)
-        if set(map(type, arrays)) != _ARRAYS:
-            arrays = [a if type(a) is np.ndarray else np.asarray(a) for a in arrays]
+        return self.run(tuple(arrays), self.gifts)
+
+    def run(self, given: tuple[Any, ...], mark: Sequence[int], *, sure: bool = False) -> list[Any]:
+        """The results, of which those in the memory of donated arguments are new views of it.
+
+        ``mark``: the arguments of which it is noted that they were donated; ``sure``: that all are arrays.
+        """
+        if not sure and set(map(type, given)) != _ARRAYS:
+            given = tuple([a if type(a) is np.ndarray else np.asarray(a) for a in given])
+        return self._with_memory(given, self._made(given, self.recipe), self.frames[0], mark)
+
+    def again(self, given: tuple[Any, ...], made: list[Any], rounds: Rounds) -> list[Any]:
+        """Run on arguments that are known to be apart, into ``made``, where it has results; it itself is returned.
+
+        Another list is, where donated arguments have bytes in common with others, and so were copied.
+        """
+        for i, result in zip(rounds.rest, self._made(given, rounds.recipe), strict=True):
+            made[i] = result
+        return self._with_memory(given, made, rounds.frame, rounds.loose)
+
+    def _made(self, given: Sequence[Any], recipe: list[Recipe]) -> list[Any]:
+        try:
+            return [np.empty(shape, dtype) if i is None else given[i].view() for i, shape, dtype in recipe]
+        except (MemoryError, ValueError) as error:
+            raise _no_room(self.plan, sum(nbytes(s) for s in self.plan.graph.output_specs)) from error
+
+    def _with_memory(self, given: tuple[Any, ...], made: list[Any], frame: FrameAt, mark: Sequence[int]) -> list[Any]:
         try:
             memory = self.memories.pop()
         except IndexError:  # the first call, or all are in use by other threads
             memory = _Memory(self.plan)
         try:
             if self.plan.callbacks:
-                return self._with_backs(arrays, memory)
-            return self._run(arrays, memory)
+                return self._with_backs(given, made, memory, frame, mark)
+            return self._run(given, made, memory, frame, mark)
         finally:
             self.memories.append(memory)
 
-    def _with_backs(self, arrays: Sequence[Any], memory: _Memory) -> list[Any]:
+    def _with_backs(self, given: tuple[Any, ...], made: list[Any], memory: _Memory, frame: FrameAt,
+                    mark: Sequence[int]) -> list[Any]:  # fmt: skip
         backs = Backs(self.plan)
         memory.context.callback = ctypes.cast(backs.function, ctypes.c_void_p)
-        made = self._run(arrays, memory)
+        made = self._run(given, made, memory, frame, mark)
         if backs.error is not None:
             raise backs.error
         return made
 
-    def _run(self, arrays: Sequence[Any], memory: _Memory, looked_at: bool = False) -> list[Any]:
-        """Run the program; ``looked_at``: that arguments are read-only was seen, and is all right."""
-        try:
-            made = [np.empty(shape, dtype) if i is None else arrays[i].view() for i, shape, dtype in self.recipe]
-        except (MemoryError, ValueError) as error:
-            raise _no_room(self.plan, sum(nbytes(s) for s in self.plan.graph.output_specs)) from error
+    def _run(self, given: tuple[Any, ...], made: list[Any], memory: _Memory, frame: FrameAt,
+             mark: Sequence[int]) -> list[Any]:  # fmt: skip
         context = memory.context
         context.pool = shared().enter() if self.plan.parallel else None
         context.due = 0
-        listed = (*arrays, *(made if self.order is None else [made[p] for p in self.order]))
+        listed = (*given, *(made if self.order is None else [made[p] for p in self.order]))
         if OFFSET is None:
-            flags = self._slow_call(listed, memory, PLAIN if looked_at else PLAIN | WRITEABLE)
+            flags = self._slow_call(listed, memory, frame.frame.needed)
         else:
-            flags = self.call(
-                id(listed) + ITEMS, memory.address, memory.context_address, self.frame_addresses[looked_at]
-            )
+            flags = self.call(id(listed) + ITEMS, memory.address, memory.context_address, frame.address)
         if flags & UNFIT:
-            return self._run(self._fitting(arrays, flags), memory, looked_at=True)
-        if self.gifts and not flags:  # a call that failed has given no results
-            _mark_given([arrays[i] for i in self.gifts])
+            fitting = self._fitting(given, flags)
+            if any(fitting[i] is not given[i] for i in self.gifts):
+                made, mark = self._made(fitting, self.recipe), self.gifts
+            # that arguments are read-only was seen, and is all right
+            return self._run(fitting, made, memory, self.frames[1], mark)
+        if mark and not flags:  # a call that failed has given no results
+            mark_given([given[i] for i in mark])
         return made
 
     def _slow_call(self, listed: Sequence[Any], memory: _Memory, needed: int) -> int:
@@ -193,14 +210,14 @@ class Program:
             listed[i].flags.writeable = False
         return status
 
-    def _fitting(self, arrays: Sequence[Any], flags: int) -> list[Any]:
+    def _fitting(self, arrays: Sequence[Any], flags: int) -> tuple[Any, ...]:
         """Arguments that native code can use as they are; copies of donated ones that can't be lent."""
-        _refuse_given(self.plan.graph, arrays)
+        refuse_given(self.plan.graph, arrays, is_lent)
         usable = [np.require(a, requirements=("C", "A")) for a in arrays]
         for i in self.gifts:
             if usable[i] is arrays[i] and (flags & OVERLAP or not arrays[i].flags.writeable):
                 usable[i] = arrays[i].copy()
-        return usable
+        return tuple(usable)
 
 
 def compile_graph(graph: Graph, donated: Sequence[int] = ()) -> Program:
