@@ -57,6 +57,7 @@ def diagnose(
     learning_rate: Any = None,
     optimizer_state: Any = None,
     batch_size: int | None = None,
+    backend: str | None = None,
 ) -> Report:
     """Why ``model`` learns or does not: a :class:`Report` with one verdict per fault, the most important first.
 
@@ -65,7 +66,8 @@ def diagnose(
     arrays, inputs first and targets second; a few hundred rows are enough.
     ``optimizer``: what the step is taken with (``optimizer_state``: its state, a fresh one when None);
     ``learning_rate`` alone means Adam with that rate, as in ``fit``; without either nothing is said of steps.
-    ``batch_size``: the rows per step of the training, when it is not that of ``batch``.
+    ``batch_size``: the rows per step of the training, when it is not that of ``batch``.  ``backend``: as in ``cr.jit``;
+    "numpy" is quicker for a network that is diagnosed once and small.
 
     Raises :class:`OptionError` for a batch that is no tuple and a model without float arrays, :class:`DataError` for a
     batch without rows, and what ``grad`` raises for a loss that is no scalar.
@@ -78,7 +80,7 @@ def diagnose(
     subject = Subject(model, loss, tuple(batch), optimizer, network, call)
     rows = len(batch[0]) if np.ndim(batch[0]) else 1
     with np.errstate(all="ignore"):
-        results = jit(make_measure(network, rows))(*inputs)
+        results = jit(make_measure(network, rows), backend=backend)(*inputs)
         found = measurement(0, rows, results)
         gradients = list(results[4])
         step: StepSize | None = None
