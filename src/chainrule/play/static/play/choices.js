@@ -3,8 +3,6 @@
 import { byId, h, remember, toast } from "../ui.js";
 import { check, rate, segments, select } from "./widgets.js";
 
-const LAMBDAS = [0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10];
-
 /** What stands above a column: for inputs a title, for hidden layers their size and activation, for outputs their kind. */
 export function headMaker(app) {
   const { choices } = app;
@@ -16,7 +14,7 @@ export function headMaker(app) {
     }
     if (kind === "output") {
       const said = h("span");
-      return { element: h("div", { class: "head", style }, h("span", null, "output"), said), update: ({ output }) => { said.textContent = output ?? ""; } };
+      return { element: h("div", { class: "head", style }, h("span", null, "output"), said), update: (state) => { said.textContent = outputKind(state); } };
     }
     const number = layer - 1;
     const change = (by) => () => {
@@ -44,6 +42,11 @@ export function headMaker(app) {
       },
     };
   };
+}
+
+function outputKind({ settings, outputs, activations }) {
+  if (settings.loss === "cross-entropy") return outputs > 1 ? "softmax" : "logistic";
+  return activations[activations.length - 1];
 }
 
 function addFeature(app) {
@@ -97,11 +100,15 @@ function ramp(kind, low, ...rest) {
 
 /** The tools beside the title, the legend below the picture, and all further choices. */
 export function buildChoices(app) {
+  const { choices } = app;
   const colour = segments("Colour the lines by", COLOURS, (value) => app.look({ colour: value }));
   const addLayer = h("button", { type: "button", "aria-label": "Add a hidden layer", onclick: () => layers(app, 1) }, "+");
   const dropLayer = h("button", { type: "button", "aria-label": "Remove the last hidden layer", onclick: () => layers(app, -1) }, "−");
   const layerCount = h("span");
-  byId("net-tools").append(h("span", { class: "row" }, dropLayer, layerCount, addLayer),
+  const names = choices.activations;
+  const activation = select("activation", names, (value) => app.set({ activation: value, activations: [] }), { title: "Of all hidden layers" });
+  activation.element.className = "inline";
+  byId("net-tools").append(h("span", { class: "row" }, dropLayer, layerCount, addLayer), activation.element,
     h("span", { class: "row" }, h("span", { class: "muted" }, "colour by"), colour.element));
   const showColour = () => {
     colour.update(app.view.colour);
@@ -116,7 +123,9 @@ export function buildChoices(app) {
   details.addEventListener("toggle", () => remember("more", details.open));
   byId("net-more").append(details);
   app.on("state", (state) => {
-    const { hidden } = state.settings;
+    const { hidden, activations } = state.settings;
+    const mixed = activations.some((one) => one && one !== state.settings.activation);
+    activation.update(mixed ? "mixed" : state.settings.activation, mixed ? [["mixed", "by layer"], ...names] : names);
     layerCount.textContent = `${hidden.length} hidden layer${hidden.length === 1 ? "" : "s"}`;
     dropLayer.disabled = !hidden.length;
     addLayer.disabled = hidden.length >= app.choices.limits.hidden_layers;
@@ -154,7 +163,7 @@ export function moreChoices(app) {
     plain("Loss", "loss", choices.losses), plain("Optimizer", "optimizer", choices.optimizers, "Changes live"),
     plain("Schedule of the rate", "schedule", choices.schedules, "Changes live"), amount("… over epochs", "schedule_epochs", [50, 100, 200, 500, 1000]),
     plain("Regularisation", "regularization", [["none", "none"], ["l1", "L1"], ["l2", "L2"]], "Changes live"),
-    amount("Regularisation rate", "regularization_rate", LAMBDAS), plain("Initial weights", "initialiser", choices.initialisers),
+    amount("Regularisation rate", "regularization_rate", choices.regularization_rates), plain("Initial weights", "initialiser", choices.initialisers),
     amount("Initial biases", "bias", [0, 0.1, 1], { none: "auto" }), amount("Clip gradients at", "clip", [0.1, 1, 5], { none: "no" }),
     text("Seed", "seed"), tick("New order each epoch", "shuffle", "Draw the batches in another order in every epoch"),
     tick("Normalise the inputs", "normalise", "Give every input mean 0 and deviation 1"),
@@ -165,7 +174,7 @@ export function moreChoices(app) {
 function notes(app) {
   const list = h("ul", { class: "notes", "aria-live": "polite" });
   app.on("state", (state) => {
-    const said = state.notes ?? app.notes ?? [];
+    const said = [...new Set([...(state.traps ?? []), ...(app.notes ?? [])])];
     list.replaceChildren(...said.map((text) => h("li", null, text)));
   });
   return list;

@@ -50,17 +50,18 @@ export function lookup(discretise) {
     smooth[0] = hard[0] = pack(diverging(NaN));
     for (let byte = 1; byte < 256; byte++) {
       const value = (byte - 128) / 127;
-      smooth[byte] = pack(diverging(value * 0.92));
-      hard[byte] = pack(diverging(value >= 0 ? 0.92 : -0.92));
+      smooth[byte] = pack(diverging(value * 0.74));
+      hard[byte] = pack(diverging(value >= 0 ? 0.74 : -0.74));
     }
     tables = { smooth, hard };
   }
   return discretise ? tables.hard : tables.smooth;
 }
 
-/** A pixel of class `index` with a confidence in [0, 1]. */
+/** A pixel of class `index` with a confidence in [0, 1]; 255 stands for no number. */
 export function classPixel(index, confidence) {
-  return pack(mix(THEMES[theme].zero, CLASSES[index % CLASSES.length], 0.15 + 0.7 * confidence));
+  if (index === 255) return pack(THEMES[theme].none);
+  return pack(mix(THEMES[theme].zero, CLASSES[index % CLASSES.length], 0.1 + 0.62 * confidence));
 }
 
 /** CSS colour of a value in [-1, 1]. */

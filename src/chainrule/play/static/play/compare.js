@@ -5,7 +5,6 @@ import { byId, h, toast } from "../ui.js";
 import { moreChoices } from "./choices.js";
 import { Curve } from "./curve.js";
 import { HeatMap } from "./heatmap.js";
-import { RATES } from "./runbar.js";
 import { LiveSource } from "./source.js";
 import { App } from "./state.js";
 import { rate, select } from "./widgets.js";
@@ -39,7 +38,6 @@ async function start(app, panel) {
   rival.choices = greeting.choices ?? app.choices;
   rival.state = greeting.state;
   await app.ask("rewind");
-  app.emit("rewound");
   const kept = await app.ask("state");
   const { state } = await rival.source.ask("load", { state: kept.state });
   rival.state = state;
@@ -56,7 +54,7 @@ function build(app, rival) {
   const readout = h("p", { class: "curve-said", "aria-live": "polite" });
   const losses = h("tbody");
   const differs = h("p", { class: "small muted" });
-  const learning = rate("Learning rate", RATES, (value) => rival.set({ learning_rate: value }));
+  const learning = rate("Learning rate", rival.choices.learning_rates, (value) => rival.set({ learning_rate: value }));
   const activation = select("Activation", rival.choices.activations, (value) => rival.set({ activation: value, activations: [] }));
   const hiddenId = "rival-hidden";
   const hidden = h("input", { id: hiddenId, type: "text", autocomplete: "off", onchange: () => rival.set({ hidden: hidden.value.split(/[\s,]+/).filter(Boolean).map(Number) }) });
@@ -78,7 +76,6 @@ function build(app, rival) {
   };
   points();
   app.on("data", () => { if (app.rival === rival) points(); });
-  app.on("rewound", () => curve.clear());
   const rows = [["training loss", 0], ["test loss", 1]].map(([name, i]) => {
     const cells = [h("td", { class: "number" }), h("td", { class: "number" })];
     losses.append(h("tr", null, h("th", { scope: "row" }, name), cells));
@@ -100,8 +97,9 @@ function build(app, rival) {
     write();
     const shape = frame.shapes.output;
     if (shape) heat.setGrid({ bytes: frame.arrays.output, side: shape[shape.length - 1], confidences: frame.arrays.confidence ?? null, discretise: app.view.discretise });
-    const found = frame.arrays.losses ?? [];
-    for (let i = 0; i + 2 < found.length; i += 3) curve.add(found[i], found[i + 1], found[i + 2]);
+    if (frame.curve === "replace") curve.clear();
+    for (const [step, train, test] of rival.losses) curve.add(step, train, test);
+    rival.losses = [];
     curve.draw();
   });
   document.addEventListener("themechange", () => {

@@ -14,12 +14,12 @@ export function ticks(low, high, wanted) {
   const size = 10 ** Math.floor(Math.log10(raw));
   const step = size * [1, 2, 5, 10].find((factor) => factor * size >= raw * 0.999);
   const found = [];
-  for (let at = Math.ceil(low / step - 1e-9); at * step <= high + step * 1e-9; at++) found.push(at * step);
+  for (let at = Math.ceil(low / step - 1e-9); at * step <= high + step * 1e-9; at++) found.push(at * step || 0);
   return found;
 }
 
 export class Curve {
-  constructor(canvas, readout, { unit = "epoch" } = {}) {
+  constructor(canvas, readout, { unit = "step" } = {}) {
     this.canvas = canvas;
     this.readout = readout;
     this.unit = unit;
@@ -40,7 +40,7 @@ export class Curve {
     this.draw();
   }
 
-  /** Points of the curve: where (in epochs), training loss, test loss. A point before the last one rewinds the curve. */
+  /** A point of the curve: where (in steps), training loss, test loss. One that is there already is replaced. */
   add(where, train, test) {
     while (this.at.length && this.at[this.at.length - 1] >= where) {
       this.at.pop();

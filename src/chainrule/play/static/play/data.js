@@ -16,7 +16,7 @@ const KINDS = {
 
 export function buildData(app) {
   const body = byId("data-body");
-  const problem = segments("Problem", [["classification", "Classes", "Classification: which class?"], ["regression", "Numbers", "Regression: which number?"]],
+  const problem = segments("Problem", [["classification", "Classification", "Which class?"], ["regression", "Regression", "Which number?"]],
     (value) => app.set({ problem: value }));
   const thumbs = h("div", { class: "thumbs wide", role: "group", "aria-label": "Data set" });
   const made = new Map();
@@ -38,21 +38,22 @@ export function buildData(app) {
   body.append(h("div", { class: "wide" }, problem.element), thumbs, h("div", { class: "stack" }, classes.element, share.element, noise.element, batch.element),
     h("div", { class: "stack" }, h("div", null, again), own.element));
 
+  const known = new Map(app.choices.datasets.map((one) => [one.name, one]));
   let shown = null;
   app.on("state", ({ settings }) => {
     problem.update(settings.problem);
     const kind = settings.problem;
     if (kind !== shown) {
       shown = kind;
-      thumbs.replaceChildren(...KINDS[kind].filter((name) => app.choices.datasets.includes(name)).map((name) => thumbFor(name).button));
+      thumbs.replaceChildren(...KINDS[kind].filter((name) => known.has(name)).map((name) => thumbFor(name).button));
     }
     for (const [name, { button }] of made) button.setAttribute("aria-pressed", String(name === settings.dataset));
-    const fixed = settings.dataset === "own" || settings.dataset === "digits";
+    const chosen = known.get(settings.dataset);
     share.update(settings.train_percent);
-    noise.update(settings.noise, null, fixed);
+    noise.update(settings.noise, null, !chosen.noise);
     batch.update(settings.batch_size, Math.max(30, settings.batch_size));
     classes.update(settings.classes);
-    classes.element.hidden = !["blobs", "pinwheel"].includes(settings.dataset);
+    classes.element.hidden = !chosen.classes;
     again.disabled = settings.dataset === "own";
     own.update(settings);
   });
@@ -62,6 +63,7 @@ export function buildData(app) {
     const found = await post("gallery/previews", {});
     const paintAll = () => {
       useTheme();
+      paintThumb(thumbFor("own").canvas, { own: true });
       for (const [name, preview] of Object.entries(found.previews)) paintThumb(thumbFor(name).canvas, preview);
     };
     paintAll();
@@ -81,9 +83,15 @@ function choose(app, name) {
   return app.set({ dataset: name });
 }
 
-function paintThumb(canvas, { points, classes, image }) {
+function paintThumb(canvas, { points, classes, image, own }) {
   const pen = canvas.getContext("2d");
   pen.clearRect(0, 0, 80, 80);
+  if (own) {
+    pen.fillStyle = ink("--edge");
+    pen.fillRect(37, 22, 6, 36);
+    pen.fillRect(22, 37, 36, 6);
+    return;
+  }
   if (image) {
     image.forEach((value, i) => {
       pen.fillStyle = ink("--ink");

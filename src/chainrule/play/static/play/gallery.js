@@ -29,7 +29,6 @@ export async function open(app, dialog, entry) {
   const answer = await app.set({ ...app.choices.defaults, ...entry.settings });
   if (!answer) return;
   dialog?.close();
-  app.emit("rewound");
   app.about = entry;
   app.emit("about", entry);
   await app.changeData("get");

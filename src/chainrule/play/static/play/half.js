@@ -10,8 +10,7 @@ export function followHalfSteps(app) {
     app.emit("half", null);
   };
   app.halfDone = clear;
-  app.on("state", (state) => { if (app.half && (state.playing || state.step !== app.half.state.step)) clear(); });
-  app.on("rewound", clear);
+  app.on("state", (state) => { if (app.half && (state.playing || state.phase === "ready" || state.step !== app.half.state.step)) clear(); });
   app.on("half", (half) => {
     if (!half) return;
     const { example } = half;

@@ -1,6 +1,6 @@
 // Look inside: one weight's (or neuron's) numbers, its chain-rule product over all paths, and the update that follows.
 
-import { number } from "../format.js";
+import { count, number } from "../format.js";
 import { byId, h, math } from "../ui.js";
 import { featureName, neuronName } from "./netview.js";
 import { figure, numberField } from "./widgets.js";
@@ -49,6 +49,9 @@ function nameOf(app, layer, index) {
   return app.state.images ? `pixel ${Math.floor(index / 8) + 1},${(index % 8) + 1}` : featureName(app.state.settings.features[index] ?? "");
 }
 
+/** A number as it may stand in a field: seven digits, what float32 carries. */
+const short = (value) => Number(value.toPrecision(7));
+
 function build(app, body, title, { what, layer, to, from }) {
   const isWeight = what === "weight";
   title.textContent = isWeight ? `Weight from ${nameOf(app, layer - 1, from)} to ${nameOf(app, layer, to)}` : `Bias of ${nameOf(app, layer, to)}`;
@@ -65,16 +68,15 @@ function build(app, body, title, { what, layer, to, from }) {
     products, paths, into?.element ?? "");
 
   const link = isWeight ? () => app.plan.links.findIndex((one) => one.layer === layer && one.to === to && one.from === from) : null;
-  let live = true;
   const follow = (frame) => {
-    if (!live || app.selected?.layer !== layer || app.selected?.to !== to || app.selected?.what !== what) return;
+    if (app.selected?.layer !== layer || app.selected?.to !== to || app.selected?.what !== what) return;
     const { arrays } = frame;
     if (isWeight) {
       const i = link();
-      if (arrays.weights) value.update(arrays.weights[i]);
+      if (arrays.weights) value.update(short(arrays.weights[i]));
       if (arrays.gradients) gradient.update(number(arrays.gradients[i], 4));
       if (arrays.updates) ratio.update(number(arrays.updates[i], 3));
-    } else if (arrays.biases) value.update(arrays.biases[app.plan.nodes[layer][to].bias]);
+    } else if (arrays.biases) value.update(short(arrays.biases[app.plan.nodes[layer][to].bias]));
     into?.follow(arrays);
   };
   app.follow = follow;
@@ -85,41 +87,58 @@ function build(app, body, title, { what, layer, to, from }) {
     const answer = await app.ask("explain", { what, layer: layer - 1, to, ...(isWeight ? { from } : {}) }, { quiet: true });
     asking = false;
     if (app.selected?.layer !== layer || app.selected?.to !== to || app.selected?.from !== from) return;
-    if (!answer) {
-      live = true;
-      return;
-    }
-    value.update(answer.value);
-    gradient.update(number(answer.gradient, 4));
+    if (!answer) return;
+    value.update(short(answer.value));
+    gradient.update(number(answer.gradient ?? NaN, 4));
     fill(products, answer);
-    fillPaths(paths, answer.paths);
-    if (answer.update) update.update(number(answer.update.change ?? answer.update.delta ?? NaN, 4));
+    fillPaths(app, paths, answer.paths);
+    update.update(number(answer.update.change ?? NaN, 4));
   };
 }
 
-function fill(place, { key, update, example }) {
-  const parts = [];
-  if (key) parts.push(product(example ? `Chain rule, example ${(example.index ?? 0) + 1} of the batch` : "Chain rule", key));
-  if (update?.formula ?? update?.key) parts.push(product(update.caption ?? "Update", update.formula ?? update.key));
-  place.replaceChildren(...parts);
+/** The chain rule for one example and for the batch, the update, and, on demand, how the cotangent arrives. */
+function fill(place, { lines = [], update, example, batch }) {
+  const first = lines.find(({ label }) => label === "this example");
+  const mean = lines.find(({ label }) => label === "the batch");
+  const between = lines.filter((line) => line !== first && line !== mean);
+  const open = place.querySelector("details")?.open ?? true;
+  const point = example?.point ? ` (x₁ ${number(example.point[0], 3)}, x₂ ${number(example.point[1], 3)}; label ${number(example.label, 3)})` : "";
+  place.replaceChildren(
+    first ? product(`Chain rule, for example ${example.index + 1} of ${batch.examples} in the batch${point}`, [first.formula]) : "",
+    between.length ? h("details", { class: "more", open }, h("summary", null, "How the cotangent δ arrives"),
+      h("div", { class: "product quiet" }, between.map(({ label, formula }) => h("div", { class: "derived" }, h("p", { class: "cap" }, label), math(formula))))) : "",
+    mean ? product("The gradient that training uses: the mean over the batch", [mean.formula]) : "",
+    update ? product(`The next update (${update.optimizer})`, [update.formula, update.filled], "update") : "");
 }
 
-function product(caption, formula) {
-  return h("div", { class: "product", tabindex: "0", role: "group", "aria-label": caption }, h("p", { class: "cap" }, caption), math(formula, { block: false }));
+function product(caption, formulas, kind = "") {
+  return h("div", { class: `product ${kind}`, tabindex: "0", role: "group", "aria-label": caption }, h("p", { class: "cap" }, caption), formulas.map((formula) => h("div", null, math(formula))));
 }
 
-/** The paths from the weight to the loss: where each goes, its factors, its product; the sum is the gradient. */
-function fillPaths(place, paths) {
+/** A path's neurons from the loss back to the weight. */
+function route(app, nodes) {
+  const seen = [];
+  for (const { kind, layer, neuron } of nodes) {
+    const name = kind === "loss" ? "loss" : kind === "parameter" ? "this" : neuronName(app.state, layer + 1, neuron);
+    if (seen[seen.length - 1] !== name) seen.push(name);
+  }
+  return seen.join(" ← ");
+}
+
+/** The paths from the loss back to the weight: where each goes, its factors, its product; the sum is the gradient. */
+function fillPaths(app, place, paths) {
   if (!paths?.listed?.length || paths.count < 2) {
     place.replaceChildren();
     return;
   }
-  const rows = paths.listed.map(({ nodes, factors, product: total }) => h("tr", null, h("td", { class: "route" }, nodes.join(" → ")),
-    h("td", null, factors.map((factor) => number(typeof factor === "object" ? factor.value : factor, 3)).join(" · ")), h("td", { class: "number" }, number(total, 4))));
-  if (paths.count > paths.listed.length) rows.push(h("tr", null, h("td", null, `${paths.count - paths.listed.length} smaller paths together`), h("td"), h("td", { class: "number" }, number(paths.rest, 4))));
-  rows.push(h("tr", null, h("th", { scope: "row" }, "Sum over all paths"), h("td"), h("td", { class: "number" }, number(paths.total, 4))));
-  place.replaceChildren(h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Paths" }, h("table", { class: "paths" },
-    h("thead", null, h("tr", null, h("th", { scope: "col" }, "Path"), h("th", { scope: "col" }, "Factors"), h("th", { scope: "col", class: "number" }, "Product"))), h("tbody", null, rows))));
+  const rows = paths.listed.map(({ nodes, factors, product: total }) => h("tr", null, h("td", { class: "route" }, route(app, nodes)),
+    h("td", { class: "route" }, factors.map((factor) => number(factor ?? NaN, 3)).join(" · ")), h("td", { class: "number" }, number(total ?? NaN, 4))));
+  if (paths.count > paths.listed.length) rows.push(h("tr", null, h("td", null, `${count(paths.count - paths.listed.length)} smaller paths together`), h("td"), h("td", { class: "number" }, number(paths.rest ?? NaN, 4))));
+  rows.push(h("tr", null, h("th", { scope: "row" }, "Sum: this example's gradient"), h("td"), h("td", { class: "number total" }, number(paths.total ?? NaN, 4))));
+  const open = place.querySelector("details")?.open ?? true;
+  place.replaceChildren(h("details", { class: "more", open }, h("summary", null, `All ${count(paths.count)} paths from the loss back to it`),
+    h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Paths" }, h("table", { class: "paths" },
+      h("thead", null, h("tr", null, h("th", { scope: "col" }, "Path"), h("th", { scope: "col" }, "Local derivatives"), h("th", { scope: "col", class: "number" }, "Product"))), h("tbody", null, rows)))));
 }
 
 /** Every weight into a neuron, to be typed over; each line's button explains that weight. */
@@ -131,5 +150,5 @@ function weightsInto(app, layer, to) {
       h("button", { type: "button", class: "chip", "aria-label": `Explain the weight from ${name}`, onclick: () => app.select({ what: "weight", layer, to, from: link.from }) }, "explain")) };
   });
   const element = h("details", { class: "more", open: fields.length <= 12 }, h("summary", null, `Weights into this neuron (${fields.length})`), h("div", { class: "weights-in" }, fields.map((one) => one.line)));
-  return { element, follow(arrays) { if (element.open && arrays.weights) for (const { i, field } of fields) field.update(arrays.weights[i]); } };
+  return { element, follow(arrays) { if (element.open && arrays.weights) for (const { i, field } of fields) field.update(short(arrays.weights[i])); } };
 }

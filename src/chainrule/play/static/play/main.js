@@ -109,7 +109,6 @@ async function begin() {
 
 async function load(hash) {
   const answer = await app.ask("load", { url: hash });
-  if (answer) app.emit("rewound");
   return answer;
 }
 

@@ -26,15 +26,16 @@ export function columnsOf(state) {
   settings.hidden.forEach((units) => columns.push({ kind: "hidden", nodes: neurons(units) }));
   columns.push({ kind: "output", nodes: neurons(outputs) });
   // Which of the inputs of the weights a column's node is, and which picture of a frame shows it.
+  // Of digits, only the first layer has pictures: its weights.
   let picture = 0;
-  for (const column of columns) {
+  columns.forEach((column, layer) => {
     let source = 0;
     for (const node of column.nodes) {
       if (node.active === false) continue;
       node.source = source++;
-      node.picture = picture++;
+      node.picture = images && layer !== 1 ? null : picture++;
     }
-  }
+  });
   return columns;
 }
 
@@ -81,8 +82,7 @@ export class NetView {
       this.columns = columnsOf(state);
       this.flow = null;
       this.relayout(true);
-    }
-    this.heads?.forEach((head) => head.update(state));
+    } else this.heads?.forEach((head) => head.update(state));
     this.draw();
   }
 
@@ -118,7 +118,9 @@ export class NetView {
       if (this.columns[layer].kind === "pixels") return;
       for (const node of column) parts.push(...this.button(layer, node));
     });
+    parts.push(h("div", { class: "foot", "aria-hidden": "true", style: { left: `${Math.max(46, plan.nodes[0][0].x)}px` } }, "norm of the", h("br"), "gradient"));
     this.heads = parts.filter((part) => part.update);
+    this.heads.forEach((head) => head.update(this.app.state));
     this.feet = parts.filter((part) => part.bar);
     this.over.replaceChildren(...parts.map((part) => part.element ?? part));
     if (focused) this.over.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
@@ -268,7 +270,7 @@ export class NetView {
       plan, frame: app.frame, colour: app.view.colour, discretise: app.view.discretise, hover: this.hover, chosen, focus: this.focus,
       flow: this.flow, pinned: selected?.what === "bias" ? { layer: selected.layer, index: selected.to } : null,
       classes: outputs > 1 ? Array.from({ length: outputs }, (_, i) => classColour(i)) : null,
-      values: app.values, pictures: (layer, node) => node.picture ?? null,
+      values: app.values, pictures: (layer, node) => node.picture ?? null, pixels: app.pixels,
     }, this.thumbnails);
     this.writeTip();
     this.writeFeet();

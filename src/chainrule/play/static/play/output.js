@@ -10,9 +10,9 @@ import { check, figure } from "./widgets.js";
 
 export function buildOutput(app) {
   const body = byId("output-body");
-  const train = figure("training loss", { kind: "train" });
+  const train = figure("train loss", { kind: "train" });
   const test = figure("test loss", { kind: "test" });
-  const accuracy = figure("test accuracy");
+  const accuracy = figure("accuracy");
   const map = h("canvas", { role: "img", "aria-label": "What the network answers over the plane, with the data", tabindex: "0" });
   const frame = h("div", { class: "map" }, map);
   const said = h("p", { class: "map-said", "aria-live": "off" });
@@ -67,16 +67,13 @@ export function buildOutput(app) {
     hard.update(app.view.discretise);
     drawGrid();
   });
-  app.on("rewound", () => curve.clear());
-  let epochs = 0;
   app.on("state", (state) => {
-    frame.hidden = Boolean(state.images);
-    if (state.epoch < epochs && state.step === 0) curve.clear();
-    epochs = state.epoch;
+    frame.hidden = legend.hidden = Boolean(state.images);
+    if (state.images) confusion.open = true;
     figures(state);
   });
   const figures = (at) => {
-    const [first, second] = at.loss ?? [at.loss_train, at.loss_test];
+    const [first, second] = at.loss;
     train.update(fixed(first ?? NaN, 3));
     test.update(fixed(second ?? NaN, 3));
     const share = Array.isArray(at.accuracy) ? at.accuracy[1] : at.accuracy;
@@ -92,17 +89,16 @@ export function buildOutput(app) {
   app.on("frame", (now) => {
     figures(now);
     drawGrid();
-    const losses = now.arrays.losses;
-    if (losses?.length) {
-      for (let i = 0; i + 2 < losses.length; i += 3) curve.add(losses[i], losses[i + 1], losses[i + 2]);
-      curve.draw();
-    }
+    if (now.curve === "replace") curve.clear();
+    for (const [step, first, second] of app.losses) curve.add(step, first, second);
+    if (app.losses.length) curve.draw();
+    app.losses = [];
     if (now.arrays.confusion) drawConfusion(confusion, now.arrays.confusion, now.shapes.confusion, app);
     else confusion.hidden = true;
   });
   const drawLegend = () => {
     const { classes } = app.data;
-    legend.replaceChildren(...(classes > 2 ? Array.from({ length: classes }, (_, i) => h("span", { class: "ramp-row" }, dot(classColour(i)), app.data.names?.classes?.[i] ?? String(i)))
+    legend.replaceChildren(...(classes > 2 ? Array.from({ length: classes }, (_, i) => h("span", { class: "ramp-row" }, dot(classColour(i)), app.data.class_names?.[i] ?? String(i)))
       : [h("span", { class: "ramp-row" }, "−1", h("span", { class: "ramp values" }), "+1")]));
   };
   document.addEventListener("themechange", () => {

@@ -14,20 +14,21 @@ export function ownData(app) {
     showLabels();
   };
   let key = "";
+  let many = false; // whether new points have labels 0, 1, 2 … rather than −1 and +1
   const showLabels = () => {
-    const { problem } = app.state.settings;
-    const wanted = problem === "regression" ? [-1, -0.5, 0, 0.5, 1] : app.data?.classes > 2 ? [...Array(Math.min(10, app.data.classes + 1)).keys()] : [-1, 1, 2];
-    const now = JSON.stringify([wanted, app.brush, document.documentElement.dataset.theme]);
+    const regression = app.state.settings.problem === "regression";
+    const classes = regression ? 0 : app.data?.classes ?? 2;
+    const none = !app.data?.points?.length;
+    const multi = !regression && (classes > 2 || (none && many));
+    const wanted = regression ? [-1, -0.5, 0, 0.5, 1] : multi ? [...Array(Math.min(10, Math.max(3, classes + (none ? 0 : 1)))).keys()] : [-1, 1];
+    const now = JSON.stringify([wanted, app.brush, none, document.documentElement.dataset.theme]);
     if (now === key) return;
     key = now;
     if (!wanted.includes(app.brush) && app.brush !== "remove") app.brush = wanted[wanted.length - 1];
-    labels.replaceChildren(...wanted.map((value) => chip(value)), h("button", { type: "button", class: "chip", "aria-pressed": String(app.brush === "remove"), onclick: () => brush("remove") }, "remove"));
-  };
-  const chip = (value) => {
-    const colour = app.state.settings.problem === "regression" || !(app.data?.classes > 2) ? valueColour(Math.max(-1, Math.min(1, value))) : classColour(value);
-    const name = app.state.settings.problem === "classification" && !(app.data?.classes > 2) && value === 2 ? "third class" : String(value).replace("-", "−");
-    return h("button", { type: "button", class: "chip", "aria-pressed": String(app.brush === value), onclick: () => brush(value) },
-      h("span", { class: "dot", style: { background: colour } }), name);
+    const chip = (value) => h("button", { type: "button", class: "chip", "aria-pressed": String(app.brush === value), onclick: () => brush(value) },
+      h("span", { class: "dot", style: { background: multi ? classColour(value) : valueColour(value) } }), String(value).replace("-", "−"));
+    labels.replaceChildren(...wanted.map(chip), h("button", { type: "button", class: "chip", "aria-pressed": String(app.brush === "remove"), onclick: () => brush("remove") }, "remove"),
+      none && !regression ? h("button", { type: "button", class: "chip", "aria-pressed": String(many), onclick: () => { many = !many; key = ""; showLabels(); } }, "more classes") : "");
   };
   const x1 = numberField("x₁", () => {});
   const x2 = numberField("x₂", () => {});

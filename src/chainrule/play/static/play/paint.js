@@ -1,7 +1,7 @@
 // Paints the network on one canvas: links, then each neuron's picture, then biases and, in half-steps, what travels.
 // Everything comes from the layout and a frame's arrays; nothing of the document is touched.
 
-import { classPixel, ink, lookup, ratioColour, strokeColour, valueColour } from "./colour.js";
+import { ink, lookup, ratioColour, strokeColour, valueColour } from "./colour.js";
 import { number } from "../format.js";
 import { along } from "./layout.js";
 
@@ -131,7 +131,7 @@ function rounded(pen, x, y, size, radius) {
   pen.roundRect(x - size / 2, y - size / 2, size, size, radius);
 }
 
-function paintNodes(pen, { plan, frame, discretise, pinned, focus, classes, pictures }, thumbnails) {
+function paintNodes(pen, { plan, frame, discretise, pinned, focus, classes, pictures, pixels }, thumbnails) {
   const bytes = frame?.arrays.nodes;
   const side = frame?.shapes.nodes?.[1] ?? 0;
   const table = lookup(discretise);
@@ -142,6 +142,12 @@ function paintNodes(pen, { plan, frame, discretise, pinned, focus, classes, pict
     rounded(pen, node.x, node.y, node.size, radius);
     pen.fillStyle = ink("--sunken");
     pen.fill();
+    if (node.pixel && pixels) {
+      pen.fillStyle = ink("--ink");
+      pen.globalAlpha = Math.max(0, Math.min(1, pixels[node.index]));
+      pen.fill();
+      pen.globalAlpha = 1;
+    }
     if (active && bytes && pictures(layer, node) !== null && side) {
       picture = pictures(layer, node);
       if ((picture + 1) * side * side <= bytes.length) {
@@ -200,5 +206,3 @@ function paintValues(pen, { plan, values }) {
     }
   }));
 }
-
-export { classPixel };

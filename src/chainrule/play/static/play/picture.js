@@ -21,7 +21,7 @@ export function pictureSvg(app) {
   const side = frame.shapes.nodes?.[1] ?? 0;
   for (const column of plan.nodes) for (const node of column) {
     const box = `x="${place(node.x - node.size / 2)}" y="${place(node.y - node.size / 2)}" width="${place(node.size)}" height="${place(node.size)}"`;
-    if (node.active !== false && side && (node.picture + 1) * side * side <= bytes.length) {
+    if (Number.isInteger(node.picture) && side && (node.picture + 1) * side * side <= bytes.length) {
       const url = thumbnails.canvas(node.picture, bytes, side, lookup(app.view.discretise)).toDataURL();
       parts.push(`<image ${box} href="${url}"/>`);
     }

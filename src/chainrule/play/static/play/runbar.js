@@ -2,9 +2,9 @@
 
 import { count } from "../format.js";
 import { byId, h, say } from "../ui.js";
+import { icon } from "./icons.js";
 import { figure, rate, select } from "./widgets.js";
 
-export const RATES = [0.00001, 0.0001, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10];
 const PHASES = [["forward", "Forward", "Compute every neuron's value"], ["loss", "Loss", "Compare the output with the label"],
   ["backward", "Backward", "Send the cotangents back: every gradient"], ["update", "Update", "Change the weights by the gradients"]];
 
@@ -12,10 +12,10 @@ export function buildRun(app) {
   const unit = select("Unit of a step", [["epoch", "epoch"], ["batch", "batch"], ["example", "example"]], () => {});
   unit.element.firstChild.className = "sr";
   const play = h("button", { type: "button", class: "primary play", onclick: () => toggle(app) });
-  const step = h("button", { type: "button", title: "One step forward (key .)", onclick: () => stepOn(app, unit.box.value) }, "Step ›");
-  const back = h("button", { type: "button", class: "icon", "aria-label": "Step back", title: "Step back: exactly the weights before (key ,)", onclick: () => stepBack(app, unit.box.value) }, "‹");
-  const rewind = h("button", { type: "button", class: "icon", "aria-label": "Rewind", title: "Rewind to the same initial weights (key 0)", onclick: () => rewindTo(app, false) }, "⏮");
-  const anew = h("button", { type: "button", class: "icon", "aria-label": "New initial weights", title: "New random initial weights", onclick: () => rewindTo(app, true) }, "⚄");
+  const step = h("button", { type: "button", title: "One step forward (key .)", onclick: () => stepOn(app, unit.box.value) }, icon("step", 16), "Step");
+  const back = h("button", { type: "button", class: "icon", "aria-label": "Step back", title: "Step back: exactly the weights before (key ,)", onclick: () => stepBack(app, unit.box.value) }, icon("back"));
+  const rewind = h("button", { type: "button", class: "icon", "aria-label": "Rewind", title: "Rewind to the same initial weights (key 0)", onclick: () => rewindTo(app, false) }, icon("rewind"));
+  const anew = h("button", { type: "button", class: "icon", "aria-label": "New initial weights", title: "New random initial weights", onclick: () => rewindTo(app, true) }, icon("dice"));
   byId("run-buttons").append(rewind, anew, back, play, h("span", { class: "step" }, step, unit.element));
 
   const phases = PHASES.map(([name, label, title]) => h("button", { type: "button", title, "data-phase": name, onclick: () => halfTo(app, name) }, label));
@@ -24,12 +24,11 @@ export function buildRun(app) {
 
   const epoch = figure("epoch");
   const steps = figure("steps", { wide: true });
-  const speed = figure("steps a second", { wide: true });
+  const speed = figure("steps / s", { wide: true });
   byId("run-counters").append(epoch.element, steps.element, speed.element);
 
-  const learning = rate("Learning rate", RATES, (value) => app.set({ learning_rate: value }), { title: "Acts at once, without starting anew" });
-  const activation = select("Activation", app.choices.activations, (value) => app.set({ activation: value, activations: [] }), { title: "Of all hidden layers" });
-  byId("run-live").append(learning.element, activation.element);
+  const learning = rate("Learning rate", app.choices.learning_rates, (value) => app.set({ learning_rate: value }), { title: "Acts at once, without starting anew" });
+  byId("run-live").append(learning.element);
 
   let shownPlaying = null;
   const cursor = (at) => {
@@ -37,8 +36,7 @@ export function buildRun(app) {
     steps.update(count(at.step));
     if (at.playing !== shownPlaying) {
       shownPlaying = at.playing;
-      play.textContent = at.playing ? "❚❚ Pause" : "▶ Play";
-      play.setAttribute("aria-pressed", String(Boolean(at.playing)));
+      play.replaceChildren(icon(at.playing ? "pause" : "play"), at.playing ? "Pause" : "Play");
     }
     const done = PHASES.findIndex(([name]) => name === at.phase);
     phases.forEach((button, i) => {
@@ -54,11 +52,7 @@ export function buildRun(app) {
   });
   app.on("state", (state) => {
     cursor(state);
-    const { settings } = state;
-    learning.update(settings.learning_rate);
-    const mixed = settings.activations.some((one) => one && one !== settings.activation);
-    const names = app.choices.activations;
-    activation.update(mixed ? "mixed" : settings.activation, mixed ? [["mixed", "by layer"], ...names] : names);
+    learning.update(state.settings.learning_rate);
   });
   if (app.source.recorded) buildScrubber(app);
   keys(app, unit);
@@ -101,10 +95,7 @@ async function stepBack(app, unit) {
 async function rewindTo(app, fresh) {
   app.halfDone?.();
   const answer = await both(app, "rewind", { new_seed: fresh });
-  if (answer) {
-    app.emit("rewound");
-    say(fresh ? "New initial weights" : "Back at the initial weights");
-  }
+  if (answer) say(fresh ? "New initial weights" : "Back at the initial weights");
 }
 
 async function half(app) {

@@ -53,7 +53,6 @@ async function open(app, file, dialog) {
   }
   const answer = await app.ask("load", { state });
   if (!answer) return;
-  app.emit("rewound");
   await app.changeData("get");
   dialog.close();
   toast("The saved state is here.");

@@ -15,7 +15,7 @@ export class App {
     this.selected = null; // {what: "weight" | "bias", layer, to, from}
     this.pinned = null; // the neuron whose picture is shown large: {layer, index}
     this.view = { colour: "weight", discretise: false, test: false, hover: null, cotangents: false };
-    this.busy = 0;
+    this.losses = []; // points of the curve, [step, training, test], that are not drawn yet
     this.show = eachFrame(() => this.draw());
   }
 
@@ -30,20 +30,27 @@ export class App {
 
   /** A frame came: it is drawn at the next repaint, then acknowledged, so that a slow page gets fewer. */
   receive(frame, acknowledge) {
+    const { losses } = frame.arrays;
+    if (frame.curve === "replace") this.losses = [];
+    for (let i = 0; i + 2 < (losses?.length ?? 0); i += 3) this.losses.push(losses.subarray(i, i + 3));
+    // What costs much is not in every frame: the newest that came stays, as long as it fits the network.
+    if (this.frame && String(this.frame.sizes) === String(frame.sizes)) {
+      frame.arrays = { ...this.frame.arrays, ...frame.arrays };
+      frame.shapes = { ...this.frame.shapes, ...frame.shapes };
+    }
     this.frame = frame;
     this.acknowledge = acknowledge;
     this.show();
   }
 
   draw() {
-    this.emit("frame", this.frame);
+    if (this.state && String(this.frame.sizes) === String(this.state.sizes)) this.emit("frame", this.frame);
     this.acknowledge?.();
     this.acknowledge = null;
   }
 
   /** Ask the engine; take over the state in its answer. An answer null means that it was refused, and was said so. */
   async ask(action, fields, { quiet = false } = {}) {
-    this.busy++;
     try {
       const answer = await this.source.ask(action, fields);
       this.take(answer);
@@ -52,14 +59,12 @@ export class App {
       if (!(problem instanceof Refused)) throw problem;
       if (!quiet) toast(problem.message, { bad: true });
       return null;
-    } finally {
-      this.busy--;
     }
   }
 
   take(answer) {
     if (answer?.notes) this.notes = answer.notes;
-    if (answer?.state) {
+    if (answer?.state?.settings) {
       this.state = answer.state;
       this.emit("state", answer.state);
     }

@@ -32,7 +32,7 @@ export function buildVerdict(app) {
         shown = "";
         later();
       }
-    } }, label)), verdict.not_finite ? h("button", { type: "button", onclick: () => app.ask("rewind").then((answer) => { if (answer) app.emit("rewound"); }) }, "Rewind") : "");
+    } }, label)), verdict.not_finite ? h("button", { type: "button", onclick: () => app.ask("rewind") }, "Rewind") : "");
   };
   const calm = () => {
     shown = "";
@@ -55,7 +55,7 @@ export function buildVerdict(app) {
   app.on("state", () => later());
   app.on("event", (event) => {
     if (event.event === "verdict") show(event);
-    if (event.event === "not_finite") show({ healthy: false, not_finite: true, ...event });
+    if (event.event === "stopped" || event.event === "not_finite") show({ ...event, healthy: false, not_finite: true });
   });
   if (app.source.recorded) app.source.ask("verdict").then(show, calm);
 }
