@@ -169,14 +169,14 @@ export function token(name) {
 
 const ROOMS = [["/", "Playground"], ["/walk", "Walkthrough"], ["/practice", "Practice"]];
 
-/** The bar at the top of every room; `here` is the path of this one. */
+/** The bar at the top of every room; `here` is the path of this one. A page that was saved has no other rooms. */
 export function bar(here, ...end) {
   const chosen = remember("theme");
   if (chosen === "light" || chosen === "dark") document.documentElement.dataset.theme = chosen;
-  const links = ROOMS.map(([path, name]) => h("a", { href: path, "aria-current": path === here ? "page" : null }, name));
+  const links = (document.getElementById("recording") ? [] : ROOMS).map(([path, name]) => h("a", { href: path, "aria-current": path === here ? "page" : null }, name));
   return h("header", { class: "bar" },
     h("a", { class: "skip", href: "#main" }, "Skip to the content"),
-    h("a", { class: "name", href: "/" }, "chainrule"),
+    links.length ? h("a", { class: "name", href: "/" }, "chainrule") : h("span", { class: "name" }, "chainrule"),
     h("nav", { "aria-label": "Rooms" }, links),
     h("div", { class: "end" }, end, themeButton()));
 }

@@ -164,7 +164,9 @@ export class RecordedSource {
       return answer(this.show(goals[action]));
     }
     if (action === "view") return {};
-    const kept = this.recording.answers?.[action];
+    const { what, layer, to, from } = fields;
+    const asked = action === "explain" ? ["explain", what, layer, to, from].filter((part) => part !== undefined).join(" ") : action;
+    const kept = this.recording.answers?.[asked];
     if (kept) return kept;
     throw new Refused({ what: "This page is a recording: it can be played back, but not changed.", fix: "run `chainrule play` and open its playground" });
   }
