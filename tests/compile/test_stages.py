@@ -117,6 +117,15 @@ def test_instructions_on_vectors_are_told_from_those_on_one_number() -> None:
     assert "vector" not in narrow.splitlines()[1]
 
 
+@pytest.mark.parametrize("target", ["avx2", "neon"])
+def test_work_for_several_threads_becomes_machine_code(target: str) -> None:
+    x = np.ones((256, 4096), np.float32)
+    graph = traced(lambda x: np.exp(x), x)
+    assert make_plan(graph, named(target)).parallel
+    assert "kernel0" in stage_text(graph, "asm", named(target))
+    assert "kernel0" in stage_text(graph, "llvm", named(target), optimised=True)
+
+
 @pytest.mark.parametrize("name", NAMED)
 def test_a_named_target_is_the_same_on_every_machine(name: str) -> None:
     target = named(name)

@@ -110,8 +110,9 @@ def stage_text(
 
 
 _RUNTIME = {
-    "cr.parallel": "void @cr.parallel(ptr, ptr, ptr, i64)", "cr.enter": "void @cr.enter(ptr)",
-    "cr.leave": "void @cr.leave(ptr)", "cr.back": "i32 @cr.back(ptr, i64, ptr)", "cr.poll": "i32 @cr.poll(ptr)",
+    "cr.parallel": "void @cr.parallel(ptr, ptr, ptr, i64)", "cr.attend": "void @cr.attend(ptr, i64)",
+    "cr.enter": "void @cr.enter(ptr)", "cr.leave": "void @cr.leave(ptr)", "cr.back": "i32 @cr.back(ptr, i64, ptr)",
+    "cr.poll": "i32 @cr.poll(ptr)",
 }  # fmt: skip
 
 
