@@ -212,7 +212,7 @@ def _inner_loops(assembly: str, multiply_add: str) -> list[list[str]]:
         elif code and not code.startswith((".p2align", ".loc")):
             body.append(code)
             if label and code.split()[-1] == label and any(multiply_add in x for x in body):
-                found.append(body)
+                found.append(list(body))
     return found
 
 

@@ -157,7 +157,7 @@ class _Code:
         self.chunk_columns = -(-cut.strips // over_columns) * cut.width * lanes
         self.a, self.b = (self._buffer(x) for x in (spec.a, spec.b))
         self.c = self._buffer(spec.c) if spec.c is not None else ""
-        self.packed_b = self.packed_a = self.partial = self.strip = self.filled_b = ""
+        self.packed_b = self.packed_a = self.partial = self.streamed = self.strip = self.filled_b = ""
         if cut.pack_b:
             columns = spec.n if self.dot else self.chunk_columns
             self.packed_b = self._array("packed.b", columns * cut.depth)
@@ -169,7 +169,9 @@ class _Code:
             stride = -(-cut.height // cut.lanes) * cut.lanes if by_columns else self._skew()
             self.a_strides = (1, stride) if by_columns else (stride, 1)
             self.packed_a = self._array("packed.a", stride * (cut.depth if by_columns else cut.height))
-        if self.blocks > 1 or cut.form == "stream":
+        if cut.form == "stream":
+            self.streamed = self._array("streamed", self.chunk_columns)
+        if self.blocks > 1:
             rows = -(-cut.tiles // over_rows) * cut.height
             self.partial = self._array("partial", rows * self.chunk_columns)
         if hooks.finish is not None:
@@ -269,7 +271,7 @@ class _Code:
                     with self._each(panels, self.strips) as strip:
                         self._pack_b(panels, strip)
         if self.cut.form == "stream":
-            self._stream()
+            self._filled(self._stream)
         for rows in self.cut.rows:
             with self._each(rows, self.tiles) as tile:
                 row = add(out, multiply(out, subtract(out, tile, rows.first), rows.height), rows.start)
@@ -365,11 +367,12 @@ class _Code:
             values = self._dot_sums(rows, panels, column, a)
         elif self.cut.form == "stream":
             v = self.wide
-            place = self._partial_at(row, column)
-            values = [[v.load(self._at(place, j * v.lanes), v.lanes) for j in range(panels.width)]]
+            place = self._at(self.streamed, subtract(out, column, self.first_column))
+            values = self._resumed([[v.load(self._at(place, j * v.lanes), v.lanes) for j in range(panels.width)]],
+                                   row, column)  # fmt: skip
         else:
             v = self.wide
-            values = self._sums(rows, panels, row, column, a)
+            values = self._resumed(self._sums(rows, panels, column, a), row, column)
         self._when_last(
             lambda: self._store(rows, panels, row, column, values, v),
             lambda: self._keep(values, self._partial_at(row, column)),
@@ -385,26 +388,26 @@ class _Code:
             for j, value in enumerate(line):
                 self.wide.store(value, self._at(pointer, i * self.chunk_columns + j * self.wide.lanes), self.wide.lanes)
 
-    def _start(self, rows: Rows, panels: Panels, row: str, column: str) -> list[str]:
-        """What the sums begin with: zeros, or what the blocks of k before gave."""
+    def _resumed(self, values: list[list[str]], row: str, column: str) -> list[list[str]]:
+        """The sums over this block of k and all before it."""
         out, v = self.out, self.wide
-        count = rows.height * panels.width
         if self.blocks == 1:
-            return ["zeroinitializer"] * count
-        begin, load, ready = (out.label(x) for x in ("begin", "resume", "ready"))
-        out.put(f"br label %{begin}")
-        out.put(f"{begin}:")
-        first = out.new(f"icmp eq i64 {self.k0}, 0")
-        out.put(f"br i1 {first}, label %{ready}, label %{load}")
-        out.put(f"{load}:")
-        pointer = self._partial_at(row, column)
-        found = [v.load(self._at(pointer, i * self.chunk_columns + j * v.lanes), v.lanes)
-                 for i in range(rows.height) for j in range(panels.width)]  # fmt: skip
+            return values
+        ready, resume, done = (out.label(x) for x in ("ready", "resume", "done"))
         out.put(f"br label %{ready}")
         out.put(f"{ready}:")
-        return [out.new(f"phi {v.type} [ zeroinitializer, %{begin} ], [ {x}, %{load} ]") for x in found]
+        first = out.new(f"icmp eq i64 {self.k0}, 0")
+        out.put(f"br i1 {first}, label %{done}, label %{resume}")
+        out.put(f"{resume}:")
+        pointer = self._partial_at(row, column)
+        found = [[v.add(v.load(self._at(pointer, i * self.chunk_columns + j * v.lanes), v.lanes), x)
+                  for j, x in enumerate(line)] for i, line in enumerate(values)]  # fmt: skip
+        out.put(f"br label %{done}")
+        out.put(f"{done}:")
+        return [[out.new(f"phi {v.type} [ {x}, %{ready} ], [ {y}, %{resume} ]") for x, y in zip(*lines, strict=True)]
+                for lines in zip(values, found, strict=True)]  # fmt: skip
 
-    def _sums(self, rows: Rows, panels: Panels, row: str, column: str, a: str) -> list[list[str]]:
+    def _sums(self, rows: Rows, panels: Panels, column: str, a: str) -> list[list[str]]:
         out, v, cut = self.out, self.wide, self.cut
         if cut.pack_b:
             columns = panels.width * v.lanes
@@ -416,8 +419,7 @@ class _Code:
         left = Strided(a, *self.a_strides, self.size)
         tile = (rows.height, panels.width)
         note = self._note() if rows.height * panels.width * self.spec.k > _UNROLLED else ""
-        start = self._start(rows, panels, row, column)
-        return broadcast_sums(v, left, b, tile, columns, self.length, start, cut.sets, cut.unroll, note)
+        return broadcast_sums(v, left, b, tile, columns, self.length, cut.depth, cut.sets, cut.unroll, note)
 
     def _dot_sums(self, rows: Rows, panels: Panels, column: str, a: str) -> list[list[str]]:
         out, cut = self.out, self.cut
@@ -426,12 +428,12 @@ class _Code:
         left, right = Strided(a, self.spec.a.row, 1, self.size), Strided(b, 1, stride, self.size)
         return dot_sums(self.wide, left, right, (rows.height, panels.columns), self.spec.k, cut.sets, self._note())
 
-    def _stream(self) -> None:
-        """A row of C, in memory: some rows of B times numbers of A are added to it at a time."""
+    def _stream(self, length: int) -> None:
+        """A row of C, in memory, over a block of k: some rows of B times numbers of A are added to it at a time."""
         out, v, spec, cut = self.out, self.wide, self.spec, self.cut
 
-        def pass_(k: str, count: int, first: bool) -> None:
-            factors = []
+        def pass_(step: str, count: int, first: bool) -> None:
+            k, factors = add(out, self.k0, step), []
             for u in range(count):
                 pointer = self._at(self.a_here, add(out, multiply(out, k, spec.a.column), u * spec.a.column))
                 factors.append(v.broadcast(out.new(f"load {self.element}, ptr {pointer}, align {self.size}")))
@@ -439,7 +441,8 @@ class _Code:
             for panels in cut.panels:
                 with self._each(panels, self.strips) as strip:
                     column = self._column(panels, strip)
-                    place, b = self._partial_at("0", column), self._at(line, column)
+                    place = self._at(self.streamed, subtract(out, column, self.first_column))
+                    b = self._at(line, column)
                     for j in range(panels.width):
                         goal = self._at(place, j * v.lanes)
                         total = "zeroinitializer" if first else v.load(goal, v.lanes)
@@ -448,9 +451,9 @@ class _Code:
                             total = v.multiply_add(factor, v.load(row, panels.columns - j * v.lanes), total)
                         v.store(total, goal, v.lanes)
 
-        begin = spec.k % cut.unroll or cut.unroll
+        begin = length % cut.unroll or cut.unroll
         pass_("0", begin, True)
-        with self._loop(str(begin), str(spec.k), cut.unroll) as k:
+        with self._loop(str(begin), str(length), cut.unroll) as k:
             pass_(k, cut.unroll, False)
 
     # Results

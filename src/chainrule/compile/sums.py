@@ -2,16 +2,20 @@
 
 ``broadcast_sums``: a row of B, as vectors, times broadcasts of A, one rank-1 update a step of k (Goto and van de Geijn,
 2008).  ``dot_sums``: vectors along k of rows of A and columns of B.  Where a tile has too few sums to keep the
-multipliers busy, each is kept as several over every second (fourth, …) step, added up in pairs at the end.
+multipliers busy, each is kept as several over every second (fourth, …) step, added up in pairs at the end.  Where k is
+long, what has come together is added to totals every ``CHAIN`` additions, and starts anew: the error is that of a chain
+of as many, and of one of the totals (blocked summation: Higham, 2002, section 4.2).
 Does not do: choosing tiles (see ``tiles``), storing results (see ``products``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
-from chainrule.compile.writer import Vectors, at, carried, divide, known, multiply, subtract
+from chainrule.compile.writer import Vectors, add, at, carried, divide, known, least, multiply, subtract
+
+CHAIN = 384  # additions to one sum, one after the other: then the registers are put to the totals, which are in memory
 
 
 class Strided(NamedTuple):
@@ -24,11 +28,11 @@ class Strided(NamedTuple):
 
 
 def broadcast_sums(v: Vectors, a: Strided, b: Strided, tile: tuple[int, int], columns: int, length: str,
-                   start: Sequence[str], sets: int, unroll: int, note: str) -> list[list[str]]:  # fmt: skip
+                   longest: int, sets: int, unroll: int, note: str) -> list[list[str]]:  # fmt: skip
     """The sums over ``length`` steps of k of a tile of (rows, vectors), of which ``columns`` numbers may be read.
 
-    ``start`` is what they begin with, row by row; ``unroll`` (a multiple of ``sets``) steps go into one turn of the
-    loop, which carries the metadata ``note``.
+    ``longest``: the most that ``length`` is; ``unroll`` (a multiple of ``sets``) steps go into one turn of the loop,
+    which carries the metadata ``note``.
     """
     out = v.out
     height, width = tile
@@ -55,8 +59,7 @@ def broadcast_sums(v: Vectors, a: Strided, b: Strided, tile: tuple[int, int], co
         whole = str(int(length) // unroll * unroll)
     else:
         whole = subtract(out, length, divide(out, length, unroll)[1])
-    every = [*start, *["zeroinitializer"] * (count * (sets - 1))]
-    groups = _split(carried(out, "0", whole, unroll, v.type, every, turn, note), count)
+    groups = _split(_blocks(v, whole, longest, unroll, CHAIN * sets, count * sets, turn, note), count)
     if known(length):
         for k in range(int(whole), int(length)):
             groups[0] = step(str(k), 0, groups[0])
@@ -91,11 +94,27 @@ def dot_sums(v: Vectors, a: Strided, b: Strided, tile: tuple[int, int], k: int, 
 
     stride = sets * v.lanes
     whole = k // stride * stride
-    zeros = ["zeroinitializer"] * (count * sets)
-    groups = _split(carried(out, "0", str(whole), stride, v.type, zeros, turn, note), count)
+    groups = _split(_blocks(v, str(whole), k, stride, CHAIN // 2 * stride, count * sets, turn, note), count)
     for s, start in enumerate(range(whole, k, v.lanes)):
         groups[s] = step(str(start), 0, groups[s], min(v.lanes, k - start))
     return [[_gathered(v, row)] for row in _split(_added(v, groups), width)]
+
+
+def _blocks(v: Vectors, stop: str, longest: int, step: int, most: int, count: int,
+            turn: Callable[[str, list[str]], list[str]], note: str) -> list[str]:  # fmt: skip
+    """``count`` sums over 0 to ``stop`` by ``step``, in blocks of ``most`` where ``longest`` is well above that."""
+    out, zeros = v.out, ["zeroinitializer"] * count
+    if 2 * longest <= 3 * most:  # two blocks would be short ones
+        return carried(out, "0", stop, step, v.type, zeros, turn, note)
+    blocks = -(-longest // most)
+    size = -(-longest // (blocks * step)) * step
+
+    def block(begin: str, totals: list[str]) -> list[str]:
+        end = least(out, add(out, begin, size), stop)
+        sums = carried(out, begin, end, step, v.type, zeros, turn, note)
+        return [v.add(total, x) for total, x in zip(totals, sums, strict=True)]
+
+    return carried(out, "0", stop, size, v.type, zeros, block, note)
 
 
 def _gathered(v: Vectors, sums: list[str]) -> str:

@@ -19,6 +19,7 @@ from typing import Literal, NamedTuple
 
 from chainrule.base.arrays import DType
 from chainrule.base.errors import DtypeError, ShapeError
+from chainrule.compile.sums import CHAIN
 from chainrule.compile.target import Target
 from chainrule.compile.writer import Writer, most, multiply, subtract
 
@@ -414,7 +415,9 @@ def _stream_plan(product: Product, target: Target, lanes: int, wide: Wide) -> Pl
     fit = max(1, target.caches.l1 // 4 // (4 * lanes * product.dtype.itemsize))
     if wide != "rows":
         over_columns = max(over_columns, -(-strips // fit))
-    return Plan("stream", lanes, row_tiles(1, 1), panels, product.k, 1, 8, False, False,
+    blocks, unroll = -(-product.k // CHAIN), 8
+    depth = -(-product.k // (blocks * unroll)) * unroll
+    return Plan("stream", lanes, row_tiles(1, 1), panels, min(depth, product.k), 1, unroll, False, False,
                 (over_batch, over_rows, over_columns))  # fmt: skip
 
 
