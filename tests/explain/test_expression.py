@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -223,3 +224,12 @@ def test_the_limit_is_the_stated_one() -> None:
     parse("x" + " " * (MOST_CHARACTERS - 1))
     with pytest.raises(ExpressionError, match="too long"):
         parse("x" + " " * MOST_CHARACTERS)
+
+
+def test_values_that_are_not_finite_may_pass_when_asked() -> None:
+    expression = replace(parse("a = log(x); a*a"), finite=False)
+    assert np.isnan(expression(-1.0))
+    explanation = explain(expression, -1.0)
+    assert np.isnan(explanation.value)
+    with pytest.raises(ExpressionError, match="not a finite number"):
+        parse("a = log(x); a*a")(-1.0)

@@ -55,11 +55,13 @@ class Expression:
     """A parsed expression: a function of arrays, one per free variable, in the order they first appear.
 
     ``expression(*arrays)`` computes it with NumPy, or on Symbols of a trace; ``names`` are the free variables.
+    ``finite``: a value that stops being a finite number raises, with the place; False lets it pass, to be shown.
     """
 
     text: str
     statements: tuple[Statement, ...]
     names: tuple[str, ...]
+    finite: bool = True
 
     @property
     def __name__(self) -> str:
@@ -265,6 +267,7 @@ class _Evaluation:
 
     def __init__(self, expression: Expression, number: int, values: dict[str, Any]) -> None:
         self.text = expression.text
+        self.finite = expression.finite
         self.source = Source(FILE, number, "the expression")
         self.values = values
 
@@ -290,7 +293,8 @@ class _Evaluation:
         if builder is not None:
             for index in range(start, len(builder.lines)):
                 builder.lines[index] = builder.lines[index]._replace(source=self.source)
-        self._finite(node, found, args)
+        if self.finite:
+            self._finite(node, found, args)
         return found
 
     def _apply(self, node: ast.expr, args: list[Any]) -> Any:

@@ -21,10 +21,10 @@ _SATURATED = ("tanh", "sigmoid", "exp", "erf", "softmax", "logaddexp", "arctan")
 
 
 def forward(graph: Graph, lines: tuple[int, ...]) -> str:
-    """The sentences of the ops of one step, in order."""
+    """The sentences of the ops of one step, in order, each once."""
     said = [_said(graph, i) for i in lines
             if not is_plumbing(graph.lines[i].op.name) and graph.lines[i].op.name not in _SILENT]  # fmt: skip
-    said = said or [graph.lines[lines[-1]].op.sentence]
+    said = list(dict.fromkeys(said)) or [graph.lines[lines[-1]].op.sentence]
     text = ", then ".join(said)
     return f"{text[:1].upper()}{text[1:]}."
 

@@ -1,0 +1,392 @@
+"""The walkthrough's end points: numbers are those of ``grad``, pictures those of the function, errors have words."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import math
+import random
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.base.errors import ChainruleError, DataError, ExpressionError, OptionError
+from chainrule.explain.expression import parse
+from chainrule.explain.jsonform import schema
+from chainrule.play.walk import ENDPOINTS, MOST_STEPS
+from chainrule.play.walk_curves import rate_window, window
+from chainrule.play.walk_examples import EXAMPLES
+from chainrule.play.walk_saved import first_wrong
+
+NEURON: dict[str, Any] = {
+    "expression": "z = w*x + b; a = relu(z); L = (a - y)**2", "at": {"x": 2, "w": 0.5, "b": 0, "y": 0}, "wrt": ["w"],
+}  # fmt: skip
+
+
+def walk(expression: str, at: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    found: dict[str, Any] = ENDPOINTS["explain"]({"expression": expression, "at": at, **more})["walk"]
+    json.dumps(found, allow_nan=False)
+    return found
+
+
+def texts(one: dict[str, Any]) -> list[list[str]]:
+    return [[f["text"] for f in step["formulas"]] for step in one["steps"]]
+
+
+def test_the_neuron_step_by_step() -> None:
+    found = walk(**NEURON)
+    assert [s["phase"] for s in found["steps"]] == ["start", *["forward"] * 3, *["backward"] * 4, "update", "after"]
+    assert texts(found)[1] == ["z = w·x + b = 0.5·2 + 0 = 1"]
+    assert texts(found)[7] == ["∂z/∂w = x = 2", "∂L/∂w = ∂L/∂z·∂z/∂w = 2·2 = 4"]
+    assert texts(found)[8] == ["w ← w − α·∂L/∂w = 0.5 − 0.1·4 = 0.1"]
+    assert "So w goes down, by 0.4." in found["steps"][8]["sentence"]
+    assert found["after"] == pytest.approx(0.04)
+    assert "falls from 1 to 0.04" in found["steps"][9]["sentence"]
+    assert "would have led to −0.6" in found["steps"][9]["sentence"]
+    assert found["key"]["text"] == "∂L/∂w = ∂L/∂a·∂a/∂z·∂z/∂w = 2·1·2 = 4"
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: e.id)
+def test_each_example_has_the_numbers_of_grad(example: Any) -> None:
+    found = walk(example.expression, example.at, wrt=list(example.wrt), learning_rate=example.learning_rate)
+    assert found["nonfinite"] is None
+    assert {check["verdict"] for check in found["checks"]} == {"agrees"}
+    expression = parse(example.expression)
+    values = expression.bound(found["at"])
+    positions = tuple(expression.names.index(name) for name in found["wrt"])
+    gradients = cr.grad(expression, positions)(*values)
+    for name, gradient in zip(found["wrt"], gradients, strict=True):
+        node = next(n for n in found["nodes"] if n["name"] == name)
+        assert np.array_equal(node["gradient"]["values"], gradient), name
+        moved = next(u for u in found["updates"] if u["name"] == name)["value"]["values"]
+        assert np.array_equal(moved, np.asarray(found["at"][name]) - example.learning_rate * np.asarray(gradient))
+    stepped = {**found["at"], **{u["name"]: u["value"]["values"] for u in found["updates"]}}
+    assert found["after"] == float(expression(*expression.bound(stepped)))
+
+
+def test_examples_have_reasons_and_ids_of_their_own() -> None:
+    listed = ENDPOINTS["examples"]({})["examples"]
+    assert listed[0]["id"] == "neuron"
+    assert listed[0]["at"] == {"x": 2.0, "w": 0.5, "b": 0.0, "y": 0.0}
+    assert len({e["id"] for e in listed}) == len(listed) == len({e["expression"] + str(e["at"]) for e in listed})
+    assert all(e["reason"].endswith(".") and len(e["reason"]) > 40 for e in listed)
+
+
+def test_the_page_can_follow_a_drag() -> None:
+    places = None
+    for w in (0.5, 0.51, -1.0, 3.0):
+        found = walk(NEURON["expression"], {**NEURON["at"], "w": w}, wrt=["w"])
+        a = max(2 * w, 0.0)
+        loss = next(n for n in found["nodes"] if n["kind"] == "loss")
+        assert loss["value"]["values"] == a * a == found["loss"]["value"]["values"]
+        now = [(n["line"], n["rank"], n["height"], n["symbol"]) for n in found["nodes"]]
+        assert places in (None, now), "boxes must not move while a value is dragged"
+        places = now
+
+
+def test_a_dead_relu_says_why() -> None:
+    found = walk(NEURON["expression"], {"x": 2, "w": -0.5, "b": 0, "y": 1}, wrt=["w"])
+    reasons = [s["why_zero"] for s in found["steps"] if s["why_zero"]]
+    assert any("the ReLU is off" in reason for reason in reasons)
+    assert found["steps"][-2]["sentence"] == "∂L/∂w is 0: w stays where it is."
+    assert found["steps"][-1]["sentence"] == "L stays at 1: every gradient is 0."
+
+
+def test_fan_out_is_a_sum_of_its_terms() -> None:
+    found = walk("a = sin(x); a*x + exp(a)", {"x": 0.4})
+    sums = [s for s in found["steps"] if s["phase"] == "sum"]
+    assert [s["name"] for s in sums] == ["∂L/∂a", "∂L/∂x"]
+    for step in sums:
+        assert sum(t["value"]["values"] for t in step["terms"]) == step["value"]["values"]
+        parts = [s for s in found["steps"] if s["phase"] == "backward" and s["line"] == step["line"]]
+        assert [p["value"] for p in parts] == [t["value"] for t in step["terms"]]
+        assert all(p["part"] for p in parts)
+
+
+# --------------------------------------------------------------------------------------------------------------- curves
+
+
+def test_curves_are_the_local_functions_with_their_slopes() -> None:
+    found = walk("z = w*x + b; a = tanh(z); (a - y)**2", {"w": 0.8, "x": 1.5, "b": -0.2, "y": 0.3})
+    names = {n["line"]: n["symbol"] for n in found["nodes"]}
+    by = {(names[c["line"]], names[c["argument"]]): c for c in found["curves"]}
+    assert set(by) == {("z", "w"), ("z", "x"), ("z", "b"), ("a", "z"), ("L", "a"), ("L", "y")}
+    z = 0.8 * 1.5 - 0.2
+    functions = {
+        ("z", "w"): (lambda v: v * 1.5 - 0.2, 1.5, 0.8),
+        ("z", "x"): (lambda v: 0.8 * v - 0.2, 0.8, 1.5),
+        ("a", "z"): (np.tanh, 1 - np.tanh(z) ** 2, z),
+        ("L", "a"): (lambda v: (v - 0.3) ** 2, 2 * (np.tanh(z) - 0.3), np.tanh(z)),
+    }
+    for key, (function, slope, at) in functions.items():
+        curve = by[key]
+        x = np.linspace(curve["low"], curve["high"], len(curve["y"]))
+        np.testing.assert_allclose(curve["y"], function(x), rtol=6e-5, atol=1e-9)
+        assert curve["slope"] == pytest.approx(slope, rel=1e-12)
+        assert curve["at"] == pytest.approx(at)
+        assert curve["value"] == pytest.approx(function(at))
+        assert curve["low"] <= at <= curve["high"]
+        assert curve["kink"] is None
+
+
+def test_a_kink_has_two_slopes_and_poles_are_gaps() -> None:
+    kinks = [c["kink"] for c in walk("abs(x - c)", {"x": 1, "c": 1}, wrt=["x"])["curves"]]
+    assert kinks == [None, None, [-1.0, 1.0]]
+    curves = walk("a = log(x); a*a", {"x": 0.5})["curves"]
+    assert curves[0]["y"][:30] == [None] * 30, "the logarithm has no value left of 0"
+    assert curves[0]["kink"] is None
+
+
+def test_functions_that_are_not_elementwise_are_sampled_one_by_one() -> None:
+    [curve] = walk("sum([3, 4]*x)", {"x": 0.5})["curves"][:1]
+    x = np.linspace(curve["low"], curve["high"], len(curve["y"]))
+    np.testing.assert_allclose(curve["y"], 7 * x, rtol=6e-5, atol=1e-9)
+
+
+def test_a_large_graph_sends_the_curve_that_is_looked_at() -> None:
+    text = "a0 = tanh(w*x); " + "; ".join(f"a{i} = tanh(w*a{i - 1} + x)" for i in range(1, 30)) + "; sum(a29)"
+    found = walk(text, {"w": 0.5, "x": 1}, wrt=["x"])
+    assert found["curves"] == []
+    step = next(s for s in found["steps"] if s["phase"] == "backward" and s["through"] is not None and s["local"])
+    asked = walk(text, {"w": 0.5, "x": 1}, wrt=["x"], focus=[step["through"], step["line"]])
+    assert [(c["line"], c["argument"]) for c in asked["curves"]] == [(step["through"], step["line"])]
+
+
+def test_windows_stand_still_while_a_value_moves_inside() -> None:
+    assert [window(v) for v in (0.0, 1.5, 1.6, -3.0, 3.1, 100.0)] == [2.0, 2.0, 4.0, 4.0, 8.0, 256.0]
+    assert rate_window(0.1) == pytest.approx(0.2)
+    assert rate_window(0.5) == pytest.approx(1.0)
+    assert rate_window(0.0) > 0
+
+
+@pytest.mark.parametrize(("text", "at"), [
+    ("z = w*x + b; a = sigmoid(z); (a - y)**2", {"w": 1.0, "x": 2.0, "b": 0.1, "y": 0.0}),
+    ("z = W@x; sum((z - y)**2)", {"W": [[1.0, 2.0], [0.5, -1.0]], "x": [1.0, 0.5], "y": [0.0, 1.0]}),
+])  # fmt: skip
+def test_the_loss_against_the_learning_rate(text: str, at: dict[str, Any]) -> None:
+    found = walk(text, at, learning_rate=0.3)
+    expression = parse(text)
+    values = expression.bound(found["at"])
+    gradients = cr.grad(expression, tuple(range(len(values))))(*values)
+    rates = np.linspace(0, found["rates"]["high"], len(found["rates"]["y"]))
+    wanted = [float(expression(*[v - r * g for v, g in zip(values, gradients, strict=True)])) for r in rates]
+    np.testing.assert_allclose(found["rates"]["y"], wanted, rtol=6e-5)
+    assert found["rates"]["slope"] == pytest.approx(-sum(np.sum(g**2) for g in gradients))
+
+
+def test_overshooting_is_said() -> None:
+    found = walk(**NEURON | {"at": {"x": 2, "w": 0.5, "b": 0, "y": 1.5}, "learning_rate": 1.0})
+    assert found["after"] > found["loss"]["value"]["values"]
+    assert found["steps"][-1]["sentence"].startswith("The step was too long: L rises from 0.25 to ")
+
+
+# ----------------------------------------------------------------------------------------------------------- not finite
+
+
+def test_what_is_not_finite_is_shown_where_it_begins() -> None:
+    found = walk("a = log(x); (a - y)**2", {"x": -1, "y": 0})
+    assert found["nonfinite"]["step"] == 1
+    assert found["steps"][1]["value"]["values"] == "nan"
+    assert found["nonfinite"]["words"]["what"] == "the result is not a finite number"
+    assert "log(x)" in found["nonfinite"]["words"]["where"]
+    assert "NaN" in texts(found)[1][0]
+    assert "is not a finite number, so there is no step to take" in walk("log(x)", {"x": 0})["steps"][-2]["sentence"]
+
+
+def test_a_gradient_that_alone_is_not_finite() -> None:
+    found = walk("sqrt(x)", {"x": 0})
+    assert found["nonfinite"]["name"] == "∂L/∂x"
+    assert found["nonfinite"]["words"] is None, "the expression itself is finite"
+    assert walk("r = 1/x; (r - 1)**2", {"x": 0})["nonfinite"]["words"]["what"] == "division by zero"
+
+
+# ------------------------------------------------------------------------------------------------------------ requests
+
+
+def test_values_are_filled_in_and_left_over_ones_are_dropped() -> None:
+    found = walk("(relu(w*x + b) - y)**2", {"x": 3, "old": 7})
+    assert found["at"] == {"w": 0.5, "x": 3.0, "b": 0.0, "y": 0.0}
+    assert found["wrt"] == ["w", "x", "b", "y"]
+    assert walk("w*x", {}, wrt=["gone"])["wrt"] == ["w", "x"]
+    assert walk("w*x", {"w": "1/4", "x": "sqrt(16)"})["at"] == {"w": 0.25, "x": 4.0}
+    assert walk("sum(W@x)", {"W": [[1, 2]], "x": "[3, 4]"})["loss"]["value"]["values"] == 11
+
+
+def test_variables_are_known_while_the_expression_has_no_value() -> None:
+    text = "z = W@x; sum(z*z)"
+    with pytest.raises(ExpressionError, match="can't be computed"):
+        walk(text, {"W": 1, "x": 2})
+    found = ENDPOINTS["variables"]({"expression": text, "at": {"W": 1}})
+    assert found == {"names": ["W", "x"], "at": {"W": 1.0, "x": 2.0}}
+
+
+BAD: list[tuple[dict[str, Any], type[ChainruleError], str]] = [
+    ({}, ExpressionError, "there is no expression"),
+    ({"expression": 3}, ExpressionError, "there is no expression"),
+    ({"expression": ""}, ExpressionError, "empty"),
+    ({"expression": "2 + 3"}, ExpressionError, "no variable"),
+    ({"expression": "x +"}, ExpressionError, "can't be read"),
+    ({"expression": "foo(x)"}, ExpressionError, "there is no function foo"),
+    ({"expression": "__import__('os').system('x')"}, ExpressionError, "only named functions"),
+    ({"expression": "x" * 4001}, ExpressionError, "too long"),
+    ({"expression": "+".join(f"v{i}" for i in range(201))}, ExpressionError, "nested too deeply"),
+    ({"expression": "sum([1,2]*x)", "at": {"x": [1, 2, 3]}}, ExpressionError, "can't be computed"),
+    ({"expression": "x*[1, 2]"}, ExpressionError, "not a single number"),
+    ({"expression": "x\ud800"}, ExpressionError, "can't be read"),
+    ({"expression": "x", "at": [1]}, OptionError, "not given by name"),
+    ({"expression": "x", "at": {"x": None}}, OptionError, "not made of finite numbers"),
+    ({"expression": "x", "at": {"x": True}}, OptionError, "not made of finite numbers"),
+    ({"expression": "x", "at": {"x": 1e301}}, OptionError, "not made of finite numbers"),
+    ({"expression": "x", "at": {"x": math.nan}}, OptionError, "not finite"),
+    ({"expression": "x", "at": {"x": 10**400}}, OptionError, "too large"),
+    ({"expression": "x", "at": {"x": []}}, OptionError, "empty"),
+    ({"expression": "x", "at": {"x": [[1], [2, 3]]}}, OptionError, "differ in length"),
+    ({"expression": "x", "at": {"x": [[[[[[1]]]]]]}}, OptionError, "not made of finite numbers"),
+    ({"expression": "sum(x)", "at": {"x": [0] * 2001}}, OptionError, "too large"),
+    ({"expression": "sum(x) + sum(y)", "at": {"x": [0] * 1500, "y": [0] * 1500}}, OptionError, "too many elements"),
+    ({"expression": "x", "at": {"x": "y"}}, ExpressionError, "no number"),
+    ({"expression": "x", "wrt": "x"}, OptionError, "not a list of names"),
+    ({"expression": "x", "wrt": [1]}, OptionError, "not a list of names"),
+    ({"expression": "x", "learning_rate": "0.1"}, OptionError, "learning rate"),
+    ({"expression": "x", "learning_rate": math.inf}, OptionError, "learning rate"),
+    ({"expression": "x", "learning_rate": 10**400}, OptionError, "learning rate"),
+]
+
+
+@pytest.mark.parametrize(("body", "kind", "words"), BAD, ids=range(len(BAD)))
+def test_bad_requests_are_refused_with_words(body: dict[str, Any], kind: type[ChainruleError], words: str) -> None:
+    with pytest.raises(kind, match=words) as caught:
+        ENDPOINTS["explain"](body)
+    assert caught.value.expected
+    assert caught.value.fix
+
+
+def test_long_chains_are_refused() -> None:
+    text = "; ".join(f"a{i} = {'x' if not i else f'a{i - 1}'}*w{i % 9} + sin(x)" for i in range(130))
+    with pytest.raises(DataError, match="too long to walk through") as caught:
+        walk(text)
+    assert caught.value.expected == f"at most {MOST_STEPS} steps"
+
+
+def test_the_place_of_an_error_is_in_the_text_that_was_typed() -> None:
+    with pytest.raises(ExpressionError) as caught:
+        walk("(relu(w*x + b) - foo(y))**2")
+    column, row, carets = str(caught.value.where).splitlines()
+    assert column == "column 18"
+    assert row[carets.index("^") : carets.rindex("^") + 1] == "foo"
+
+
+def test_hostile_bodies_get_words_or_an_answer() -> None:
+    """Random mixtures of good and bad parts: each is answered, or refused with words; nothing else."""
+    rng = random.Random(0)
+    pieces = ["x", "w*x", "log(x)", "exp(exp(x))", "x**x", "1/(x-x)", "W@x", "sum(W@x)", "abs(x)**0.5", "max(x, w)",
+              "x;", "(", "x.y", "lambda: 0", "[1,2]", "norm(x)", "tan(x)", "dot(x, w)", "x if x else 1"]  # fmt: skip
+    values: list[Any] = [0, 1, -1, 1e-300, 1e300, -1e300, 0.5, [1, 2], [[1, 2], [3, 4]], "x", "1/0", "1e999", None,
+                         {}, "", True, [], [[]], 10**30]  # fmt: skip
+    answered = 0
+    for _ in range(300):
+        text = rng.choice(["{}", "{} + {}", "a = {}; sum(a*{})", "({})**2"]).format(*rng.choices(pieces, k=2))
+        body = {"expression": text, "at": {name: rng.choice(values) for name in rng.sample(["x", "w", "W"], 2)}}
+        body["learning_rate"] = rng.choice([0.1, -1, 0, 1e6, None, "1"])
+        body["focus"] = rng.choice([None, [0, 1], "x", [9, "a"]])
+        with contextlib.suppress(ChainruleError):
+            json.dumps(ENDPOINTS["explain"](body), allow_nan=False)
+            answered += 1
+    assert answered > 40
+
+
+def test_answers_do_not_depend_on_threads() -> None:
+    bodies = [{**NEURON, "at": {"x": 2, "w": w / 10, "b": 0, "y": 0}} for w in range(24)]
+    alone = [ENDPOINTS["explain"](body) for body in bodies]
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(ENDPOINTS["explain"], bodies)) == alone
+
+
+# --------------------------------------------------------------------------------------------------- saved explanations
+
+
+def saved(expression: str = NEURON["expression"], at: Any = NEURON["at"]) -> dict[str, Any]:
+    body = {"expression": expression, "at": at, "wrt": ["w"], "learning_rate": 0.25, "explanation": True}
+    found: dict[str, Any] = ENDPOINTS["explain"](body)["explanation"]
+    copied: dict[str, Any] = json.loads(json.dumps(found))
+    return copied
+
+
+def test_a_saved_expression_is_replayed_and_can_be_changed() -> None:
+    found = ENDPOINTS["open"]({"data": saved()})["walk"]
+    assert found == walk(**NEURON | {"learning_rate": 0.25})
+    assert found["editable"]
+
+
+def test_a_saved_function_is_shown_as_it_was() -> None:
+    def model(W: Any, b: Any, x: Any) -> Any:
+        a = np.tanh(W @ x + b)
+        return np.sum(a * a)
+
+    rng = np.random.default_rng(0)
+    explanation = cr.explain(model, rng.normal(size=(3, 2)), rng.normal(size=3), rng.normal(size=2), wrt=["W", "b"])
+    found = ENDPOINTS["open"]({"data": json.loads(explanation.to_json())})["walk"]
+    assert not found["editable"]
+    assert [s["phase"] for s in found["steps"][1:-1]] == [s.phase for s in explanation.chain]
+    told = [s["formulas"][-1]["text"] for s in found["steps"][1:-1]]
+    assert any(text.startswith("∂L/∂W = ∂L/∂z·xᵀ") for text in told)
+    assert found["steps"][-1]["phase"] == "update", "the loss after it can't be computed without the function"
+    assert [n["symbol"] for n in found["nodes"]] == ["W", "b", "x", "z", "a", "L"]
+    without = saved()
+    without["expression"] = None
+    live = walk(**NEURON | {"learning_rate": 0.25})
+    opened = ENDPOINTS["open"]({"data": without})["walk"]
+    assert texts(opened) == texts(live)[:-1]
+    for key in ("edges", "updates", "checks", "loss", "key"):
+        assert opened[key] == live[key]
+
+
+def test_files_that_are_no_explanation_are_refused() -> None:
+    for data in (None, [], "x", {}, {"format": "other"}, {"format": "chainrule.explanation"}):
+        with pytest.raises(DataError):
+            ENDPOINTS["open"]({"data": data})
+    cyclic = saved()
+    cyclic["expression"] = None
+    cyclic["nodes"][5]["arguments"] = [7, 7]
+    with pytest.raises(DataError, match="out of order"):
+        ENDPOINTS["open"]({"data": cyclic})
+    latex = saved()
+    latex["expression"] = None
+    latex["chain"][0]["formula"]["latex"] = r"\input{secret}"
+    with pytest.raises(DataError, match="can't be read"):
+        ENDPOINTS["open"]({"data": latex})
+
+
+def _places(data: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    return [path, *(place for key, value in items for place in _places(value, (*path, key)))]
+
+
+def test_damaged_files_get_words_or_an_answer() -> None:
+    """One part of a saved explanation replaced or taken out: refused with words, or shown; never another error."""
+    rng = random.Random(1)
+    good = saved("L = (w*x)**2", {"x": 2, "w": 0.5})
+    good["expression"] = None
+    good["steps"] = good["steps"][:1]
+    places = _places(good)[1:]
+    wrong: list[Any] = [None, -1, 10**6, 1.5, "", "nan", [], {}, [[1]], "{" * 50, r"\frac{", True,
+                        {"shape": [], "values": "x"}]  # fmt: skip
+    validator = jsonschema.Draft202012Validator(schema())
+    refused = 0
+    for place in rng.sample(places, 120):
+        data = copy.deepcopy(good)
+        at = data
+        for key in place[:-1]:
+            at = at[key]
+        at[place[-1]] = rng.choice(wrong)
+        assert (first_wrong(data) is None) == validator.is_valid(data), place
+        try:
+            json.dumps(ENDPOINTS["open"]({"data": data}), allow_nan=False)
+        except ChainruleError:
+            refused += 1
+    assert refused > 60
