@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from chainrule.explain.latex import Atom, Fence, Frac, Grid, Over, Root, Row, Script, read
+from chainrule.explain.plain import calls, is_name
 
 _TAG = {"identifier": "mi", "number": "mn", "operator": "mo"}
 
@@ -22,7 +23,7 @@ def _markup(tree: Any) -> str:
     if isinstance(tree, Atom):
         return _atom(tree)
     if isinstance(tree, Row):
-        return f"<mrow>{''.join(_markup(p) for p in tree.parts)}</mrow>"
+        return f"<mrow>{''.join(_part(tree, position) for position in range(len(tree.parts)))}</mrow>"
     if isinstance(tree, Frac):
         return f"<mfrac>{_markup(tree.top)}{_markup(tree.bottom)}</mfrac>"
     if isinstance(tree, Root):
@@ -39,6 +40,13 @@ def _markup(tree: Any) -> str:
     rows = "".join(f"<mtr>{''.join(f'<mtd>{_markup(c)}</mtd>' for c in row)}</mtr>" for row in tree.rows)
     left, right = ("{", "") if tree.kind == "cases" else ("(", ")")
     return f"<mrow>{_bracket(left)}<mtable>{rows}</mtable>{_bracket(right)}</mrow>"
+
+
+def _part(row: Row, position: int) -> str:
+    """One part of a row; between a name and its argument stands a little room: ``sin x``."""
+    part = row.parts[position]
+    gap = '<mspace width="0.17em"></mspace>' if is_name(part) and calls(row, position) else ""
+    return _markup(part) + gap
 
 
 def _atom(atom: Atom) -> str:

@@ -61,9 +61,9 @@ def _row(row: Row) -> str:
             out += text
             operand_before = False
             continue
-        elif _is_name(part) and operand_before and out[-1:].isalnum():
+        elif is_name(part) and operand_before and out[-1:].isalnum():
             out += f" {text}"  # two names side by side, or a number and a name
-        elif (_is_name(part) and _calls(row, position)) or _is_sum(part):
+        elif (is_name(part) and calls(row, position)) or _is_sum(part):
             out += f"{text} "
         elif sign == ",":
             out += ", "
@@ -73,7 +73,8 @@ def _row(row: Row) -> str:
     return out
 
 
-def _is_name(part: Any) -> bool:
+def is_name(part: Any) -> bool:
+    """Whether a part is a word: ``sin``, ``relu``, with or without scripts."""
     part = part.base if isinstance(part, Script) else part
     return isinstance(part, Atom) and part.kind in ("upright", "text")
 
@@ -83,8 +84,8 @@ def _is_sum(part: Any) -> bool:
     return part == _SUM or (isinstance(part, Script) and part.base == _SUM)
 
 
-def _calls(row: Row, position: int) -> bool:
-    """Whether a name is followed by its argument without a bracket: ``sin x``."""
+def calls(row: Row, position: int) -> bool:
+    """Whether the name at ``position`` is followed by its argument without a bracket: ``sin x``."""
     following = row.parts[position + 1] if position + 1 < len(row.parts) else None
     if following is None or (isinstance(following, Atom) and following.kind in ("operator", "space")):
         return False
@@ -98,7 +99,7 @@ def _part(tree: Any, below: bool = False) -> str:
         isinstance(tree, Script) and isinstance(tree.base, Atom)
     )
     derivative = isinstance(tree, Row) and bool(tree.parts) and tree.parts[0] == Atom("identifier", "∂")
-    called = isinstance(tree, Row) and text.endswith(")") and text.count("(") == 1 and _is_name(tree.parts[0])
+    called = isinstance(tree, Row) and text.endswith(")") and text.count("(") == 1 and is_name(tree.parts[0])
     negative = isinstance(tree, Row) and not below and len(tree.parts) == 2 and text.startswith("−")
     return text if simple or derivative or called or negative else f"({text})"
 
