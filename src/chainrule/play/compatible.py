@@ -72,3 +72,10 @@ def step(
     return Network(tuple(layers), network.activations), Held(
         tuple(sums), np.where(apply, 0.0, count), tuple(dead)
     )
+
+
+def mean_gradient(held: Held, gradient: Network, count: Array) -> Network:
+    """The mean gradient over the examples summed so far and ``count`` more, whose own mean is ``gradient``."""
+    total = held.count + count
+    layers = trees.map(lambda summed, g: (summed + g * count) / total, held.sums, gradient.layers)
+    return Network(layers, gradient.activations)

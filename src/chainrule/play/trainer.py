@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.api import grad, jit
+from chainrule.api import grad, jit, value_and_grad
 from chainrule.base import trees
 from chainrule.base.errors import ChainruleError
 from chainrule.jitted import Jitted
@@ -72,7 +72,12 @@ def start(context: Context, network: Network) -> State:
 
 def optimizer_state(context: Context, network: Network) -> Any:
     """A fresh state of the optimizer; the compatible rule has none."""
-    return () if context.settings.compatible else named(context.settings.optimizer, 0.1).init(network)
+    return () if context.settings.compatible else fresh_state(context.settings.optimizer, network)
+
+
+def fresh_state(optimizer: str, network: Network) -> Any:
+    """The first state of an optimizer whose rate is an argument of each step."""
+    return named(optimizer, lambda count: count).init(network)
 
 
 class Shape(NamedTuple):
@@ -143,6 +148,55 @@ def _loop(shape: Shape) -> Any:
     return train
 
 
+class Measured(NamedTuple):
+    """One row of examples looked at: what a step would do with it, and the numbers of every node.
+
+    ``loss`` is the mean over the row, ``gradient`` that of the loss with its penalty (in the compatible rule: of the mean
+    over all summed examples, without it) and ``update`` what would be added to the parameters.  ``before``, ``after``:
+    pre-activations and activations per layer, (examples, neurons); ``cotangents``: of both, ∂E/∂z and ∂E/∂a of each
+    example's own loss E, which is in ``losses``.  ``inputs``: of the row's examples.
+    """
+
+    inputs: Array
+    loss: Array
+    penalty: Array
+    losses: Array
+    gradient: Network
+    update: Network
+    before: list[Array]
+    after: list[Array]
+    cotangents: list[tuple[Array, Array]]
+
+
+def _measure(shape: Shape) -> Any:
+    def measure(
+        network: Network, optimizer: Any, held: Any, x: Array, t: Array, weight: Array, full: Array, rate: Array,
+        l1: Array, l2: Array, clip: Array,
+    ) -> Any:  # fmt: skip
+        zeros = [(np.zeros((len(weight), n)),) * 2 for n in shape.sizes[1:]]
+        total = np.sum(weight)
+
+        def loss(network: Network, probes: Any) -> Any:
+            before, after = network.forward(x, probes)
+            each = shape.task.per_example(after[-1], t)
+            return np.sum(weight * each) / total, (each, before, after)
+
+        (value, aux), (gradient, probes) = value_and_grad(loss, argnums=(0, 1), has_aux=True)(network, zeros)
+        each, before, after = aux
+        extra = penalty(network, l1, l2)
+        if shape.optimizer:
+            gradient = gradient_of(network, shape.task, x, t, weight, l1, l2)
+            update, _ = update_of(shape, gradient, optimizer, network, rate, clip)
+        else:
+            moved, _ = compatible.step(network, held, shape.task, x, t, weight, full, rate, l1, l2)
+            update = trees.map(lambda new, old: new - old, moved, network)
+            gradient = compatible.mean_gradient(held, gradient, total)
+        cotangents = [(dz * total, da * total) for dz, da in probes]
+        return value, extra, each, gradient, update, before, after, cotangents
+
+    return measure
+
+
 class Program:
     """The loop of one shape, by NumPy at once and natively when it is compiled."""
 
@@ -150,7 +204,9 @@ class Program:
         self.shape = shape
         self._numpy: Jitted = jit(_loop(shape), backend="numpy")
         self._native: Jitted | None = None
+        self.measure: Jitted = jit(_measure(shape), backend="numpy")
         self.failed = ""
+        self.prepared = False  # whether what measures a batch was traced
         self.wanted = 0
         self.seconds = {False: 3e-4, True: 1e-6 * max(1, sum(shape.sizes))}  # a step's, by native or not; as measured
 
@@ -159,6 +215,16 @@ class Program:
         """Whether native code is there."""
         return self._native is not None
 
+    def prepare(self) -> None:
+        """Trace what measures a batch, on the calling thread."""
+        if not self.prepared:
+            network, optimizer, held, x, t, order, full, rates, *rest = self._nothing()
+            weight, zero = np.ones(self.shape.width), np.zeros(())
+            at = order[0]
+            with np.errstate(all="ignore"):
+                self.measure(network, optimizer, held, x[at], t[at], weight, full[0], rates[0], zero, zero, zero)
+            self.prepared = True
+
     def compile(self) -> None:
         """Compile, on the calling thread."""
         if self._native is not None or self.failed:
@@ -166,8 +232,8 @@ class Program:
         compiled = jit(_loop(self.shape), backend="native")
         try:
             compiled(*self._nothing())
-        except ChainruleError as error:
-            self.failed = error.problem
+        except Exception as error:  # whatever it is, NumPy goes on
+            self.failed = error.problem if isinstance(error, ChainruleError) else type(error).__name__
             return
         self._native = compiled
 
@@ -179,7 +245,7 @@ class Program:
         sizes = zip(shape.sizes, shape.sizes[1:], strict=False)
         layers = tuple(nn.Linear(np.zeros((a, b)), np.zeros(b)) for a, b in sizes)
         network = Network(layers, shape.activations)
-        optimizer = named(shape.optimizer, 0.1).init(network) if shape.optimizer else ()
+        optimizer = fresh_state(shape.optimizer, network) if shape.optimizer else ()
         held = None if shape.optimizer else Held.empty(network)
         x, t = np.zeros((shape.capacity, shape.sizes[0])), np.zeros((shape.capacity, shape.task.outputs))
         order, full = np.zeros((shape.rows, shape.width), np.int64), np.ones(shape.rows, np.bool_)
@@ -205,7 +271,7 @@ class Programs:
     def __init__(self) -> None:
         self._lock = threading.Condition()
         self._known: collections.OrderedDict[Shape, Program] = collections.OrderedDict()
-        self._queue: collections.deque[Program] = collections.deque()
+        self._queue: collections.deque[tuple[Program, bool]] = collections.deque()
         self._thread: threading.Thread | None = None
 
     def take(self, shape: Shape) -> Program:
@@ -224,14 +290,14 @@ class Programs:
         with self._lock:
             program.wanted -= 1
 
-    def compile_soon(self, program: Program) -> None:
-        """Compile in the background, after those asked for before."""
-        if program.native or program.failed:
+    def compile_soon(self, program: Program, native: bool = True) -> None:
+        """Prepare and compile (or prepare alone) in the background, after those asked for before."""
+        if program.prepared and (program.native or program.failed or not native):
             return
         with self._lock:
-            if program in self._queue:
+            if (program, native) in self._queue:
                 return
-            self._queue.append(program)
+            self._queue.append((program, native))
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._work, name="chainrule-play-compile", daemon=True)
                 self._thread.start()
@@ -250,9 +316,11 @@ class Programs:
                     return
                 if not self._queue:
                     continue
-                program = self._queue[0]
+                program, native = self._queue[0]
             if program.wanted > 0:
-                program.compile()
+                program.prepare()
+                if native:
+                    program.compile()
             with self._lock:
                 self._queue.popleft()
 
@@ -296,6 +364,23 @@ def advance_example(program: Program, context: Context, state: State, native: bo
         return State(network, optimizer, held, state.step, state.epoch, state.batch, state.example + 1)
     epochs, batch = divmod(state.batch + 1, context.rows)
     return State(network, optimizer, held, state.step + 1, state.epoch + epochs, batch)
+
+
+def measured(program: Program, context: Context, state: State) -> Measured:
+    """The next row looked at, without a step."""
+    rows, full = context.batches(state.epoch, state.batch, 1)
+    row = rows[0]
+    weight = (row >= 0).astype(np.float64)
+    at = np.maximum(row, 0)
+    clip = np.float64(context.settings.clip or 0.0)
+    arguments = (
+        state.network, state.optimizer, state.held, context.tables.x[at], context.tables.t[at], weight, full[0],
+        np.float64(context.rates(state.step, 1)[0]), np.float64(context.l1), np.float64(context.l2), clip,
+    )  # fmt: skip
+    with np.errstate(all="ignore"):
+        found = Measured(context.tables.x[at], *program.measure(*arguments))
+    program.prepared = True
+    return found
 
 
 def _room(shape: Shape, rows: Array, full: Array) -> tuple[Array, Array]:
