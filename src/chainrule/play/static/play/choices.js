@@ -108,11 +108,12 @@ export function buildChoices(app) {
   const names = choices.activations;
   const activation = select("activation", names, (value) => app.set({ activation: value, activations: [] }), { title: "Of all hidden layers" });
   activation.element.className = "inline";
-  byId("net-tools").append(h("span", { class: "row" }, dropLayer, layerCount, addLayer), activation.element,
-    h("span", { class: "row" }, h("span", { class: "muted" }, "colour by"), colour.element));
+  byId("net-tools").append(h("span", { class: "row" }, dropLayer, layerCount, addLayer), activation.element);
+  const legend = h("span", { class: "legend-text" });
+  byId("net-legend").append(h("span", { class: "row" }, h("span", null, "colour by"), colour.element), legend);
   const showColour = () => {
     colour.update(app.view.colour);
-    byId("net-legend").replaceChildren(...LEGENDS[app.view.colour]());
+    legend.replaceChildren(...LEGENDS[app.view.colour]());
   };
   app.on("view", showColour);
   showColour();

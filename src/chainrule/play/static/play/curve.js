@@ -108,7 +108,7 @@ export class Curve {
     const height = box.height - INSET.top - INSET.bottom;
     const ends = [this.at, this.second?.at ?? []].map((list) => list[list.length - 1] ?? 0);
     this.low = Math.min(this.at[0] ?? 0, this.second?.at[0] ?? Infinity);
-    this.high = Math.max(...ends, this.low + 1e-9);
+    this.high = Math.max(...ends, this.low + 1);
     const [bottom, top] = this.range();
     const scale = this.logarithmic ? Math.log10 : (value) => value;
     const x = (where) => INSET.left + ((where - this.low) / (this.high - this.low)) * this.width;

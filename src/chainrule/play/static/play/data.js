@@ -35,7 +35,7 @@ export function buildData(app) {
   const classes = slider("Classes", { min: 2, max: app.choices.limits.classes, show: String }, (value) => app.set({ classes: value }));
   const again = h("button", { type: "button", title: "Other data of the same kind; the network stays", onclick: () => app.changeData("regenerate") }, "Regenerate");
   const own = ownData(app);
-  body.append(h("div", { class: "wide" }, problem.element), thumbs, h("div", { class: "stack" }, classes.element, share.element, noise.element, batch.element),
+  body.append(h("div", { class: "wide" }, problem.element), thumbs, h("div", { class: "sliders" }, classes.element, share.element, noise.element, batch.element),
     h("div", { class: "stack" }, h("div", null, again), own.element));
 
   const known = new Map(app.choices.datasets.map((one) => [one.name, one]));

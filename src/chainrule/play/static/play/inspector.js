@@ -64,7 +64,7 @@ function build(app, body, title, { what, layer, to, from }) {
   const products = h("div");
   const paths = h("div");
   const into = isWeight ? null : weightsInto(app, layer, to);
-  body.replaceChildren(h("div", { class: "inside-top" }, value.element, gradient.element, update.element, ratio.element, h("span", { class: "grow" }), close),
+  body.replaceChildren(h("div", { class: "inside-top" }, value.element, gradient.element, update.element, isWeight ? ratio.element : "", h("span", { class: "grow" }), close),
     products, paths, into?.element ?? "");
 
   const link = isWeight ? () => app.plan.links.findIndex((one) => one.layer === layer && one.to === to && one.from === from) : null;
@@ -119,7 +119,8 @@ function product(caption, formulas, kind = "") {
 function route(app, nodes) {
   const seen = [];
   for (const { kind, layer, neuron } of nodes) {
-    const name = kind === "loss" ? "loss" : kind === "parameter" ? "this" : neuronName(app.state, layer + 1, neuron);
+    const output = layer === app.state.settings.hidden.length;
+    const name = kind === "loss" ? "loss" : kind === "parameter" ? "this" : output ? (app.state.outputs > 1 ? `class ${neuron}` : "output") : `${layer + 1}.${neuron + 1}`;
     if (seen[seen.length - 1] !== name) seen.push(name);
   }
   return seen.join(" ← ");
@@ -131,14 +132,14 @@ function fillPaths(app, place, paths) {
     place.replaceChildren();
     return;
   }
-  const rows = paths.listed.map(({ nodes, factors, product: total }) => h("tr", null, h("td", { class: "route" }, route(app, nodes)),
-    h("td", { class: "route" }, factors.map((factor) => number(factor ?? NaN, 3)).join(" · ")), h("td", { class: "number" }, number(total ?? NaN, 4))));
-  if (paths.count > paths.listed.length) rows.push(h("tr", null, h("td", null, `${count(paths.count - paths.listed.length)} smaller paths together`), h("td"), h("td", { class: "number" }, number(paths.rest ?? NaN, 4))));
-  rows.push(h("tr", null, h("th", { scope: "row" }, "Sum: this example's gradient"), h("td"), h("td", { class: "number total" }, number(paths.total ?? NaN, 4))));
+  const rows = paths.listed.map(({ nodes, factors, product: total }) => h("tr", null, h("td", { class: "number" }, number(total ?? NaN, 4)), h("td", { class: "route" }, route(app, nodes)),
+    h("td", { class: "route" }, factors.map((factor) => number(factor ?? NaN, 3)).join(" · "))));
+  if (paths.count > paths.listed.length) rows.push(h("tr", null, h("td", { class: "number" }, number(paths.rest ?? NaN, 4)), h("td", { colspan: 2 }, `${count(paths.count - paths.listed.length)} smaller paths together`)));
+  rows.push(h("tr", null, h("td", { class: "number total" }, number(paths.total ?? NaN, 4)), h("td", { colspan: 2 }, "sum: the gradient of this example")));
   const open = place.querySelector("details")?.open ?? true;
-  place.replaceChildren(h("details", { class: "more", open }, h("summary", null, `All ${count(paths.count)} paths from the loss back to it`),
+  place.replaceChildren(h("details", { class: "more", open }, h("summary", null, `${count(paths.count)} paths from the loss back to it`),
     h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Paths" }, h("table", { class: "paths" },
-      h("thead", null, h("tr", null, h("th", { scope: "col" }, "Path"), h("th", { scope: "col" }, "Local derivatives"), h("th", { scope: "col", class: "number" }, "Product"))), h("tbody", null, rows)))));
+      h("thead", null, h("tr", null, h("th", { scope: "col", class: "number" }, "Product"), h("th", { scope: "col" }, "Path (layer.neuron)"), h("th", { scope: "col" }, "Local derivatives"))), h("tbody", null, rows)))));
 }
 
 /** Every weight into a neuron, to be typed over; each line's button explains that weight. */

@@ -1,6 +1,6 @@
 // Where everything of the network stands: columns of nodes, links between them as cubic curves. Pure geometry, no drawing.
 
-const HEAD = 64; // above the nodes: the layer's name, its buttons and its activation
+const HEAD = 74; // above the nodes: the layer's name, its buttons and its activation
 const FOOT = 40; // below: the layer's gradient norm
 const MARGIN = 12;
 
@@ -14,8 +14,8 @@ export function layout(columns, width) {
   const left = MARGIN + (columns[0].kind === "pixels" ? 0 : labels);
   const block = columns[0].kind === "pixels" ? 8 * 14 : size; // a block of pixels is wider than a node
   const least = narrow ? 84 : 92;
-  const full = Math.max(width, left + block + least * (columns.length - 1) + MARGIN + 44);
-  const step = (full - left - block / 2 - MARGIN - 44) / Math.max(1, columns.length - 1);
+  const full = Math.max(width, left + block + least * (columns.length - 1) + MARGIN + 56);
+  const step = (full - left - block / 2 - MARGIN - 56) / Math.max(1, columns.length - 1);
   const tall = rows * pitch;
   const nodes = columns.map((column, c) => {
     const x = left + block / 2 + c * step;

@@ -70,6 +70,8 @@ export class NetView {
     app.on("view", () => this.draw());
     app.on("select", () => this.draw());
     app.on("half", (half) => this.startFlow(half));
+    app.on("state", () => this.lookAtExample());
+    app.on("frame", (frame) => { if (frame.playing) this.lookAtExample(); });
     document.addEventListener("themechange", () => this.draw());
   }
 
@@ -142,6 +144,21 @@ export class NetView {
     this.buttons.push({ layer, index: node.index, button });
     if (!isInput) return [button];
     return [h("span", { class: `feature ${node.active ? "" : "off"}`, "aria-hidden": "true", style: { left: `${node.x - node.size / 2 - 8}px`, top: `${node.y}px` } }, node.label), button];
+  }
+
+  /** Of images, the example in hand is shown in the inputs, and each neuron's answer to it in the neuron. */
+  async lookAtExample() {
+    const { app } = this;
+    if (!app.state.images) {
+      app.pixels = null;
+      return;
+    }
+    if (this.looking || performance.now() - (this.looked ?? 0) < 400) return;
+    this.looking = true;
+    this.looked = performance.now();
+    app.pixels = await app.ask("inspect", {}, { quiet: true });
+    this.looking = false;
+    this.draw();
   }
 
   /** Arrow keys walk over the neurons. */

@@ -19,12 +19,13 @@ export function buildOutput(app) {
   const legend = h("div", { class: "row small muted" });
   const showTest = check("Show test data", (value) => look({ test: value }));
   const hard = check("Discretise", (value) => look({ discretise: value }), { title: "Draw only which side of zero, or which class" });
+  const options = h("div", { class: "row" }, showTest.element, hard.element);
   const logarithmic = check("log", (value) => { curve.logarithmic = value; curve.draw(); }, { title: "Logarithmic scale" });
   const curveCanvas = h("canvas", { role: "img", tabindex: "0", "aria-label": "Loss over time: training solid, test dashed. Arrow keys read single points." });
   const readout = h("p", { class: "curve-said", "aria-live": "polite" });
   const confusion = h("details", { class: "more", hidden: true }, h("summary", null, "Confusion matrix (test data)"));
   body.append(h("div", { class: "losses" }, train.element, test.element, accuracy.element), h("div", null, frame, said, legend),
-    h("div", { class: "row" }, showTest.element, hard.element),
+    options,
     h("div", { class: "curve" }, h("div", { class: "curve-top" }, h("h3", null, "Loss"), logarithmic.element), curveCanvas, readout), confusion);
 
   const heat = new HeatMap(map, {
@@ -68,14 +69,14 @@ export function buildOutput(app) {
     drawGrid();
   });
   app.on("state", (state) => {
-    frame.hidden = legend.hidden = Boolean(state.images);
+    for (const one of [frame, said, legend, options]) one.hidden = Boolean(state.images);
     if (state.images) confusion.open = true;
     figures(state);
   });
   const figures = (at) => {
     const [first, second] = at.loss;
-    train.update(fixed(first ?? NaN, 3));
-    test.update(fixed(second ?? NaN, 3));
+    train.update(lossText(first));
+    test.update(lossText(second));
     const share = Array.isArray(at.accuracy) ? at.accuracy[1] : at.accuracy;
     accuracy.element.hidden = share === null || share === undefined;
     if (!accuracy.element.hidden) accuracy.update(percent(share));
@@ -107,6 +108,9 @@ export function buildOutput(app) {
   });
   said.textContent = base();
 }
+
+/** Three places, and an exponent for what these would show as zero. */
+const lossText = (value) => (value !== null && value > 0 && value < 0.001 ? number(value, 2) : fixed(value ?? NaN, 3));
 
 const dot = (colour) => s("svg", { width: 10, height: 10, viewBox: "0 0 10 10", "aria-hidden": "true" }, s("circle", { cx: 5, cy: 5, r: 5, fill: colour }));
 

@@ -26,7 +26,7 @@ export function ownData(app) {
     key = now;
     if (!wanted.includes(app.brush) && app.brush !== "remove") app.brush = wanted[wanted.length - 1];
     const chip = (value) => h("button", { type: "button", class: "chip", "aria-pressed": String(app.brush === value), onclick: () => brush(value) },
-      h("span", { class: "dot", style: { background: multi ? classColour(value) : valueColour(value) } }), String(value).replace("-", "−"));
+      h("span", { class: "dot", style: { background: multi ? classColour(value) : valueColour(value) } }), !multi && value > 0 ? `+${value}` : String(value).replace("-", "−"));
     labels.replaceChildren(...wanted.map(chip), h("button", { type: "button", class: "chip", "aria-pressed": String(app.brush === "remove"), onclick: () => brush("remove") }, "remove"),
       none && !regression ? h("button", { type: "button", class: "chip", "aria-pressed": String(many), onclick: () => { many = !many; key = ""; showLabels(); } }, "more classes") : "");
   };

@@ -83,7 +83,7 @@ function paintLinks(pen, { plan, frame, colour, hover, chosen, focus }) {
   pen.lineCap = "butt";
   plan.links.forEach((link, i) => {
     const [stroke, width] = style(i);
-    pen.globalAlpha = focus && !touches(link, focus) ? 0.15 : 1;
+    pen.globalAlpha = (focus && !touches(link, focus) ? 0.15 : 1) * (dense < 1 ? 0.6 : 1);
     pen.strokeStyle = stroke;
     pen.lineWidth = Math.max(0.5, width * dense);
     curve(pen, link);
@@ -142,9 +142,11 @@ function paintNodes(pen, { plan, frame, discretise, pinned, focus, classes, pict
     rounded(pen, node.x, node.y, node.size, radius);
     pen.fillStyle = ink("--sunken");
     pen.fill();
-    if (node.pixel && pixels) {
-      pen.fillStyle = ink("--ink");
-      pen.globalAlpha = Math.max(0, Math.min(1, pixels[node.index]));
+    if (pixels && (node.pixel || !Number.isInteger(pictures(layer, node)))) {
+      const values = layer === 0 ? pixels.inputs : layer === plan.nodes.length - 1 ? pixels.shown : pixels.a[layer - 1];
+      const value = values?.[node.index];
+      pen.fillStyle = node.pixel ? ink("--ink") : valueColour(Math.tanh(value));
+      pen.globalAlpha = node.pixel ? Math.max(0, Math.min(1, value)) : 1;
       pen.fill();
       pen.globalAlpha = 1;
     }
@@ -189,20 +191,21 @@ function paintBias(pen, node, value) {
 function paintValues(pen, { plan, values }) {
   if (plan.pitch < 30) return;
   pen.font = `12px ${ink("--sans")}`;
-  pen.textAlign = "center";
+  pen.textAlign = "left";
   plan.nodes.forEach((column, layer) => column.forEach((node) => {
     if (node.active === false || node.pixel) return;
     const { activation, cotangent } = values(layer, node);
-    const lines = [[activation, "--good", -node.size / 2 - 3], [cotangent, "--zero", node.size / 2 + 11]];
+    const x = node.x + node.size / 2 + (layer === plan.nodes.length - 1 && plan.nodes[layer].length > 1 ? 19 : 5);
+    const lines = [[activation, "--good", -9], [cotangent, "--zero", 17]];
     for (const [value, colour, shift] of lines) {
-      if (value === undefined) continue;
+      if (value === undefined || value === null) continue;
       const text = number(value, 2);
       pen.strokeStyle = ink("--panel");
-      pen.lineWidth = 3;
+      pen.lineWidth = 4;
       pen.lineJoin = "round";
-      pen.strokeText(text, node.x, node.y + shift);
+      pen.strokeText(text, x, node.y + shift);
       pen.fillStyle = ink(colour);
-      pen.fillText(text, node.x, node.y + shift);
+      pen.fillText(text, x, node.y + shift);
     }
   }));
 }

@@ -1,12 +1,14 @@
 // The bar that runs the network: rewind, back, play, step, the four half-steps, counters, and what may change live.
 
 import { count } from "../format.js";
-import { byId, h, say } from "../ui.js";
+import { byId, h, remember, say } from "../ui.js";
 import { icon } from "./icons.js";
 import { figure, rate, select } from "./widgets.js";
 
 const PHASES = [["forward", "Forward", "Compute every neuron's value"], ["loss", "Loss", "Compare the output with the label"],
   ["backward", "Backward", "Send the cotangents back: every gradient"], ["update", "Update", "Change the weights by the gradients"]];
+
+const SPEEDS = [["1", "1 step / s"], ["10", "10 / s"], ["100", "100 / s"], ["1000", "1,000 / s"], ["10000", "10,000 / s"], ["full", "full"]];
 
 export function buildRun(app) {
   const unit = select("Unit of a step", [["epoch", "epoch"], ["batch", "batch"], ["example", "example"]], () => {});
@@ -24,11 +26,20 @@ export function buildRun(app) {
 
   const epoch = figure("epoch");
   const steps = figure("steps", { wide: true });
-  const speed = figure("steps / s", { wide: true });
-  byId("run-counters").append(epoch.element, steps.element, speed.element);
+  byId("run-counters").append(epoch.element, steps.element);
 
   const learning = rate("Learning rate", app.choices.learning_rates, (value) => app.set({ learning_rate: value }), { title: "Acts at once, without starting anew" });
-  byId("run-live").append(learning.element);
+  const pace = select("Speed", SPEEDS, (value) => {
+    app.speed = value === "full" ? null : Number(value);
+    remember("speed", value);
+    if (app.state.playing) both(app, "play", { speed: app.speed });
+  }, { title: "How many batches a second; slower is easier to watch" });
+  const kept = String(remember("speed") ?? "1000");
+  pace.update(SPEEDS.some(([value]) => value === kept) ? kept : "1000");
+  app.speed = pace.box.value === "full" ? null : Number(pace.box.value);
+  const speed = h("span", { class: "speed" });
+  pace.element.querySelector("label").append(" ", speed);
+  byId("run-live").append(pace.element, learning.element);
 
   let shownPlaying = null;
   const cursor = (at) => {
@@ -48,7 +59,8 @@ export function buildRun(app) {
   };
   app.on("frame", (frame) => {
     cursor(frame);
-    speed.update(frame.playing && frame.steps_per_second ? count(frame.steps_per_second) : "–");
+    const text = frame.playing && frame.steps_per_second ? `· ${count(frame.steps_per_second)} / s` : "";
+    if (speed.textContent !== text) speed.textContent = text;
   });
   app.on("state", (state) => {
     cursor(state);
@@ -78,7 +90,7 @@ function both(app, action, fields) {
 
 export function toggle(app) {
   app.halfDone?.();
-  return both(app, app.state.playing ? "pause" : "play");
+  return app.state.playing ? both(app, "pause") : both(app, "play", { speed: app.speed });
 }
 
 function stepOn(app, unit) {

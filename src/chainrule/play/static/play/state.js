@@ -64,7 +64,7 @@ export class App {
 
   take(answer) {
     if (answer?.notes) this.notes = answer.notes;
-    if (answer?.state?.settings) {
+    if (answer?.state?.sizes) {
       this.state = answer.state;
       this.emit("state", answer.state);
     }

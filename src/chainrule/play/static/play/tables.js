@@ -15,7 +15,7 @@ export function buildTables(app) {
   const pick = select("Layer", [], (value) => { layer = Number(value); rebuild(); });
   const panel = h("div", { class: "scroll", id: "table-panel", role: "tabpanel", tabindex: "0" });
   const details = h("details", { class: "more" }, h("summary", null, "Weights, gradients and layers as tables"),
-    h("div", { class: "row" }, h("div", { class: "tabs", role: "tablist", "aria-label": "Tables" }, tabs), pick.element), panel);
+    h("div", { class: "row tables-top" }, h("div", { class: "tabs", role: "tablist", "aria-label": "Tables" }, tabs), pick.element), panel);
   byId("tables-body").append(details);
 
   const arrow = (event) => {
@@ -45,7 +45,7 @@ export function buildTables(app) {
     pick.update(layer, Array.from({ length: layers }, (_, i) => [String(i + 1), i + 1 === layers ? "output" : `layer ${i + 1}`]));
     const { head, rows } = { weights: weightRows, neurons: neuronRows, layers: layerRows }[kind](app, layer);
     cells = [];
-    panel.replaceChildren(h("table", null, h("thead", null, h("tr", null, head.map((name) => h("th", { scope: "col" }, name)))),
+    panel.replaceChildren(h("table", null, h("thead", null, h("tr", null, head.map((name, i) => h("th", { scope: "col", class: i ? "number" : null }, name)))),
       h("tbody", null, rows.map(({ name, values }) => h("tr", null, h("th", { scope: "row" }, name), values.map((value) => {
         const cell = h("td", { class: "number" });
         cells.push([cell, value]);

@@ -46,9 +46,9 @@ export function buildVerdict(app) {
   const ask = async () => {
     timer = null;
     if (!app.state || document.hidden || app.source.recorded) return;
-    if (app.state.step === 0 && !app.state.not_finite) return calm();
+    if (app.state.step === 0 && !app.frame?.step && !app.state.not_finite) return calm();
     show(await app.ask("verdict", {}, { quiet: true }));
-    if (app.state.playing) later(EVERY);
+    if (app.frame?.playing) later(EVERY);
     return undefined;
   };
   const later = (wait = 500) => { timer ??= setTimeout(ask, wait); };
