@@ -97,6 +97,11 @@ def test_every_failure_is_tested() -> None:
     assert {entry.id for entry in gallery.ENTRIES if not entry.works} == {*FAILS, "overfit"}
 
 
+def test_a_card_carries_all_settings() -> None:
+    for card in gallery.ENDPOINTS["list"]({})["entries"]:
+        assert Settings.from_json(card["settings"]) == Settings().changed(BY_ID[card["id"]].settings)
+
+
 def test_pictures_of_all_data_sets() -> None:
     found = gallery.ENDPOINTS["previews"]({})["previews"]
     assert set(found) | {"own"} == set(DATASETS)

@@ -31,8 +31,8 @@ class Entry:
     epochs: int
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values, by name."""
-        return dataclasses.asdict(self)
+        """As JSON values, by name; the settings are all there, so that nothing of those before is left."""
+        return {**dataclasses.asdict(self), "settings": Settings().changed(self.settings).to_json()}
 
 
 ENTRIES = (

@@ -120,7 +120,7 @@ export function buildChoices(app) {
 
   const all = moreChoices(app);
   const details = h("details", { class: "more", open: remember("more") === true }, h("summary", null, "More choices: optimizer, loss, regularisation, initial weights …"),
-    h("div", { class: "choices" }, all.map((one) => one.element)), notes(app));
+    h("div", { class: "choices" }, all.map((one) => one.element)));
   details.addEventListener("toggle", () => remember("more", details.open));
   byId("net-more").append(details);
   app.on("state", (state) => {
@@ -171,13 +171,3 @@ export function moreChoices(app) {
     plain("Update rule", "mode", [["default", "chainrule"], ["compatible", "compatible"]], "Compatible: the exact rule of the well-known playground, traps included"),
   ];
 }
-
-function notes(app) {
-  const list = h("ul", { class: "notes", "aria-live": "polite" });
-  app.on("state", (state) => {
-    const said = [...new Set([...(state.traps ?? []), ...(app.notes ?? [])])];
-    list.replaceChildren(...said.map((text) => h("li", null, text)));
-  });
-  return list;
-}
-

@@ -42,6 +42,11 @@ export function ink(name) {
   return inks.get(name);
 }
 
+/** How much larger than usual letters are on this screen. */
+export function rem() {
+  return parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
+}
+
 /** Lookup tables from a byte of a heat map (0 no number, 1..255 for -1..1) to a pixel. */
 export function lookup(discretise) {
   if (!tables) {

@@ -2,10 +2,10 @@
 // Old points are thinned by joining neighbours, so that a long run takes no more room than a short one.
 
 import { fixed, number, count } from "../format.js";
-import { ink } from "./colour.js";
+import { ink, rem } from "./colour.js";
 
 const MOST = 1200;
-const INSET = { left: 46, right: 10, top: 8, bottom: 22 };
+const USUAL = { left: 46, right: 10, top: 8, bottom: 22 };
 
 /** Round steps for an axis: about `wanted` ticks in [low, high]. */
 export function ticks(low, high, wanted) {
@@ -71,7 +71,7 @@ export class Curve {
   point(x) {
     if (x === null || !this.at.length) this.index = null;
     else {
-      const wanted = this.low + ((x - INSET.left) / this.width) * (this.high - this.low);
+      const wanted = this.low + ((x - this.inset.left) / this.width) * (this.high - this.low);
       let best = 0;
       for (let i = 1; i < this.at.length; i++) if (Math.abs(this.at[i] - wanted) < Math.abs(this.at[best] - wanted)) best = i;
       this.index = best;
@@ -104,15 +104,18 @@ export class Curve {
     const pen = canvas.getContext("2d");
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.clearRect(0, 0, box.width, box.height);
-    this.width = box.width - INSET.left - INSET.right;
-    const height = box.height - INSET.top - INSET.bottom;
+    const k = rem();
+    this.inset = { left: USUAL.left * k, right: USUAL.right * k, top: USUAL.top * k, bottom: USUAL.bottom * k };
+    this.letters = `${12 * k}px ${ink("--sans")}`;
+    this.width = box.width - this.inset.left - this.inset.right;
+    const height = box.height - this.inset.top - this.inset.bottom;
     const ends = [this.at, this.second?.at ?? []].map((list) => list[list.length - 1] ?? 0);
     this.low = Math.min(this.at[0] ?? 0, this.second?.at[0] ?? Infinity);
     this.high = Math.max(...ends, this.low + 1);
     const [bottom, top] = this.range();
     const scale = this.logarithmic ? Math.log10 : (value) => value;
-    const x = (where) => INSET.left + ((where - this.low) / (this.high - this.low)) * this.width;
-    const y = (value) => INSET.top + height * (1 - (scale(value) - scale(bottom)) / (scale(top) - scale(bottom)));
+    const x = (where) => this.inset.left + ((where - this.low) / (this.high - this.low)) * this.width;
+    const y = (value) => this.inset.top + height * (1 - (scale(value) - scale(bottom)) / (scale(top) - scale(bottom)));
     this.axes(pen, box, x, y, bottom, top);
     if (this.second) {
       this.line(pen, this.second.at, this.second.test, x, y, ink("--edge"), [5, 3]);
@@ -124,7 +127,7 @@ export class Curve {
   }
 
   axes(pen, box, x, y, bottom, top) {
-    pen.font = `12px ${ink("--sans")}`;
+    pen.font = this.letters;
     pen.fillStyle = ink("--muted");
     pen.strokeStyle = ink("--rule");
     pen.lineWidth = 1;
@@ -136,10 +139,10 @@ export class Curve {
     for (const mark of marks) {
       const at = Math.round(y(mark)) + 0.5;
       pen.beginPath();
-      pen.moveTo(INSET.left, at);
-      pen.lineTo(box.width - INSET.right, at);
+      pen.moveTo(this.inset.left, at);
+      pen.lineTo(box.width - this.inset.right, at);
       pen.stroke();
-      pen.fillText(number(mark, 2), INSET.left - 6, at);
+      pen.fillText(number(mark, 2), this.inset.left - 6, at);
     }
     pen.textBaseline = "alphabetic";
     if (!this.at.length) return;
@@ -174,8 +177,8 @@ export class Curve {
     }
     pen.strokeStyle = ink("--edge");
     pen.beginPath();
-    pen.moveTo(x(this.at[i]), INSET.top);
-    pen.lineTo(x(this.at[i]), box.height - INSET.bottom);
+    pen.moveTo(x(this.at[i]), this.inset.top);
+    pen.lineTo(x(this.at[i]), box.height - this.inset.bottom);
     pen.stroke();
     for (const [list, colour] of [[this.test, "--minus"], [this.train, "--blue"]]) {
       if (!Number.isFinite(list[i])) continue;

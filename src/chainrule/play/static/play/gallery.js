@@ -26,9 +26,10 @@ function cards(entries, choose) {
     h("span", { class: "title" }, entry.title), h("span", { class: "reason" }, entry.reason))));
 }
 
-/** Take over an entry's settings; what it does not name goes back to the defaults. */
+/** Take over an entry's settings, say its reason, and let it run. */
 async function open(app, close, entry) {
-  const answer = await app.set({ ...app.choices.defaults, ...entry.settings });
+  app.about = entry;
+  const answer = await app.set(entry.settings);
   if (!answer) return;
   close();
   await app.changeData("get");

@@ -2,10 +2,10 @@
 // Points are painted once to a layer of their own and only again when the data or the theme change.
 
 import { number } from "../format.js";
-import { classColour, classPixel, ink, lookup, valueColour } from "./colour.js";
+import { classColour, classPixel, ink, lookup, rem, valueColour } from "./colour.js";
 import { ticks } from "./curve.js";
 
-const INSET = 26; // room for the numbers of the axes, left and below
+const INSET = 26; // pixels of usual size: room for the numbers of the axes, left and below
 
 export class HeatMap {
   /** `extent` = [x least, x most, y least, y most] of the plane that a frame's grid covers. */
@@ -32,7 +32,9 @@ export class HeatMap {
       canvas.width = Math.round(box.width * ratio);
       canvas.height = Math.round(box.height * ratio);
     }
-    this.inner = box.width - INSET;
+    this.scale = rem();
+    this.inset = INSET * this.scale;
+    this.inner = box.width - this.inset;
     this.stale = true;
     this.draw();
   }
@@ -40,14 +42,14 @@ export class HeatMap {
   /** Where on the plane a pixel of the canvas stands, or null outside it. */
   plane(px, py) {
     const [x0, x1, y0, y1] = this.extent;
-    const u = (px - INSET) / this.inner;
+    const u = (px - this.inset) / this.inner;
     const v = py / this.inner;
     return u < 0 || u > 1 || v < 0 || v > 1 ? null : [x0 + u * (x1 - x0), y1 - v * (y1 - y0)];
   }
 
   pixel(x, y) {
     const [x0, x1, y0, y1] = this.extent;
-    return [INSET + ((x - x0) / (x1 - x0)) * this.inner, ((y1 - y) / (y1 - y0)) * this.inner];
+    return [this.inset + ((x - x0) / (x1 - x0)) * this.inner, ((y1 - y) / (y1 - y0)) * this.inner];
   }
 
   /** The data: {train, test: lists of [x, y, label], classes: number or 0 for labels in [-1, 1], showTest}. */
@@ -77,10 +79,10 @@ export class HeatMap {
       this.paintGrid();
       pen.imageSmoothingEnabled = !this.grid.discretise;
       pen.imageSmoothingQuality = "high";
-      pen.drawImage(this.small, INSET, 0, this.inner, this.inner);
+      pen.drawImage(this.small, this.inset, 0, this.inner, this.inner);
     } else {
       pen.fillStyle = ink("--sunken");
-      pen.fillRect(INSET, 0, this.inner, this.inner);
+      pen.fillRect(this.inset, 0, this.inner, this.inner);
     }
     if (this.stale) this.paintLayer();
     pen.drawImage(this.layer, 0, 0, this.side, this.side);
@@ -111,14 +113,14 @@ export class HeatMap {
     this.axes(pen);
     if (!this.points) return;
     const { train, test, classes, showTest } = this.points;
-    const radius = Math.max(2, Math.min(3.4, this.inner / 90)) * (train.length > 1500 ? 0.7 : 1);
+    const radius = Math.max(2, Math.min(3.4 * this.scale, this.inner / 90)) * (train.length > 1500 ? 0.7 : 1);
     if (showTest) for (const point of test) this.dot(pen, point, classes, radius, true);
     for (const point of train) this.dot(pen, point, classes, radius, false);
   }
 
   dot(pen, [x, y, label], classes, radius, hollow) {
     const [px, py] = this.pixel(x, y);
-    if (px < INSET - 1 || py > this.inner + 1 || py < 0 || px > this.side) return;
+    if (px < this.inset - 1 || py > this.inner + 1 || py < 0 || px > this.side) return;
     const colour = classes ? classColour(label) : valueColour(label);
     pen.beginPath();
     pen.arc(px, py, radius, 0, 2 * Math.PI);
@@ -131,16 +133,16 @@ export class HeatMap {
 
   axes(pen) {
     const [x0, x1, y0, y1] = this.extent;
-    pen.font = `12px ${ink("--sans")}`;
+    pen.font = `${12 * this.scale}px ${ink("--sans")}`;
     pen.fillStyle = ink("--muted");
     pen.strokeStyle = ink("--edge");
     pen.textAlign = "center";
     pen.textBaseline = "alphabetic";
-    const wanted = Math.max(2, Math.floor(this.inner / 70));
+    const wanted = Math.max(2, Math.floor(this.inner / (70 * this.scale)));
     for (const mark of ticks(x0, x1, wanted)) {
       const [px] = this.pixel(mark, y0);
       pen.textAlign = px > this.side - 10 ? "right" : "center";
-      pen.fillText(number(mark, 3), px, this.inner + 18);
+      pen.fillText(number(mark, 3), px, this.inner + 18 * this.scale);
       this.tick(pen, px, this.inner, 0, 4);
     }
     pen.textAlign = "right";
@@ -148,10 +150,10 @@ export class HeatMap {
     for (const mark of ticks(y0, y1, wanted)) {
       const [, py] = this.pixel(x0, mark);
       if (py > this.inner + 0.5) continue;
-      pen.fillText(number(mark, 3), INSET - 7, Math.max(8, Math.min(this.inner - 4, py)));
-      this.tick(pen, INSET, py, -4, 0);
+      pen.fillText(number(mark, 3), this.inset - 7, Math.max(8, Math.min(this.inner - 4, py)));
+      this.tick(pen, this.inset, py, -4, 0);
     }
-    pen.strokeRect(INSET + 0.5, 0.5, this.inner - 1, this.inner - 1);
+    pen.strokeRect(this.inset + 0.5, 0.5, this.inner - 1, this.inner - 1);
   }
 
   tick(pen, x, y, dx, dy) {

@@ -8,7 +8,7 @@ const MARGIN = 12;
 export function layout(columns, width) {
   const narrow = width < 560;
   const rows = Math.max(...columns.map((column) => columnRows(column)));
-  const pitch = Math.max(19, Math.min(narrow ? 44 : 52, Math.floor(448 / rows)));
+  const pitch = Math.max(19, Math.min(narrow ? 44 : width > 1000 ? 60 : 52, Math.floor(448 / rows)));
   const size = pitch > 30 ? pitch - 12 : pitch - 4;
   const labels = 8 + 7.2 * Math.max(0, ...columns[0].nodes.map((node) => Math.min(12, (node.label ?? "").length)));
   const left = MARGIN + (columns[0].kind === "pixels" ? 0 : labels);

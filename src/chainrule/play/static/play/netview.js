@@ -3,7 +3,7 @@
 
 import { number } from "../format.js";
 import { eachFrame, h, stillness } from "../ui.js";
-import { classColour } from "./colour.js";
+import { classColour, rem } from "./colour.js";
 import { layout, nearest } from "./layout.js";
 import { Thumbnails, paint } from "./paint.js";
 
@@ -92,16 +92,17 @@ export class NetView {
     const width = Math.floor(this.scroll.clientWidth - parseFloat(getComputedStyle(this.scroll).paddingLeft) * 2);
     if (!this.columns || width <= 0 || (!force && width === this.laidOut)) return;
     this.laidOut = width;
-    this.plan = layout(this.columns, width);
+    this.scale = rem(); // large screens have larger letters: the picture grows with them
+    this.plan = layout(this.columns, width / this.scale);
     this.app.plan = this.plan;
-    const { plan } = this;
-    this.plane.style.width = `${plan.width}px`;
-    this.plane.style.height = `${plan.height}px`;
+    const [w, tall] = [this.plan.width * this.scale, this.plan.height * this.scale];
     this.ratio = Math.min(2, devicePixelRatio || 1);
-    this.canvas.width = Math.round(plan.width * this.ratio);
-    this.canvas.height = Math.round(plan.height * this.ratio);
-    this.canvas.style.width = `${plan.width}px`;
-    this.canvas.style.height = `${plan.height}px`;
+    for (const { style } of [this.plane, this.canvas]) {
+      style.width = `${w}px`;
+      style.height = `${tall}px`;
+    }
+    this.canvas.width = Math.round(w * this.ratio);
+    this.canvas.height = Math.round(tall * this.ratio);
     this.build();
     this.paintNow();
   }
@@ -115,12 +116,12 @@ export class NetView {
     plan.nodes.forEach((column, layer) => {
       const xs = column.map((node) => node.x);
       const x = (Math.min(...xs) + Math.max(...xs)) / 2;
-      parts.push(this.app.head(layer, this.columns[layer].kind, x));
+      parts.push(this.app.head(layer, this.columns[layer].kind, x * this.scale));
       if (layer > 0) parts.push(this.foot(layer, x));
       if (this.columns[layer].kind === "pixels") return;
       for (const node of column) parts.push(...this.button(layer, node));
     });
-    parts.push(h("div", { class: "foot", "aria-hidden": "true", style: { left: `${Math.max(46, plan.nodes[0][0].x)}px` } }, "norm of the", h("br"), "gradient"));
+    parts.push(h("div", { class: "foot", "aria-hidden": "true", style: { left: `${Math.max(46, plan.nodes[0][0].x) * this.scale}px` } }, "norm of the", h("br"), "gradient"));
     this.heads = parts.filter((part) => part.update);
     this.heads.forEach((head) => head.update(this.app.state));
     this.feet = parts.filter((part) => part.bar);
@@ -130,12 +131,13 @@ export class NetView {
 
   button(layer, node) {
     const isInput = layer === 0;
+    const k = this.scale;
     const name = isInput ? `Input ${node.name}` : neuronName(this.app.state, layer, node.index);
     const button = h("button", {
       type: "button", class: "neuron", "data-key": `${layer}.${isInput ? node.feature : node.index}`,
       "aria-label": name[0].toUpperCase() + name.slice(1), "aria-pressed": isInput ? String(node.active) : null,
       title: isInput ? (node.active ? "Switch this input off" : "Switch this input on") : null,
-      style: { left: `${node.x}px`, top: `${node.y}px`, width: `${node.size + 4}px`, height: `${node.size + 4}px` },
+      style: { left: `${node.x * k}px`, top: `${node.y * k}px`, width: `${(node.size + 4) * k}px`, height: `${(node.size + 4) * k}px` },
       onclick: () => (isInput ? this.app.toggleFeature(node.feature) : this.app.select({ what: "bias", layer, to: node.index })),
       onpointerenter: () => this.focusOn(layer, node), onpointerleave: () => this.focusOn(null),
       onfocus: () => this.focusOn(layer, node), onblur: () => this.focusOn(null),
@@ -143,7 +145,7 @@ export class NetView {
     });
     this.buttons.push({ layer, index: node.index, button });
     if (!isInput) return [button];
-    return [h("span", { class: `feature ${node.active ? "" : "off"}`, "aria-hidden": "true", style: { left: `${node.x - node.size / 2 - 8}px`, top: `${node.y}px` } }, node.label), button];
+    return [h("span", { class: `feature ${node.active ? "" : "off"}`, "aria-hidden": "true", style: { left: `${(node.x - node.size / 2 - 8) * k}px`, top: `${node.y * k}px` } }, node.label), button];
   }
 
   /** Of images, the example in hand is shown in the inputs, and each neuron's answer to it in the neuron. */
@@ -175,7 +177,7 @@ export class NetView {
   foot(layer, x) {
     const bar = h("span");
     const text = h("span");
-    const element = h("div", { class: "foot", title: "Norm of the gradient of this layer's weights, on a logarithmic scale", style: { left: `${x}px` } },
+    const element = h("div", { class: "foot", title: "Norm of the gradient of this layer's weights, on a logarithmic scale", style: { left: `${x * this.scale}px` } },
       h("div", { class: "track", "aria-hidden": "true" }, bar), text);
     return { element, bar, text };
   }
@@ -189,16 +191,17 @@ export class NetView {
   }
 
   point(event) {
-    const found = nearest(this.plan, event.offsetX, event.offsetY);
+    const [x, y] = [event.offsetX / this.scale, event.offsetY / this.scale];
+    const found = nearest(this.plan, x, y);
     this.canvas.classList.toggle("onlink", found >= 0);
     if (found === (this.hover ?? -1)) {
-      if (found >= 0) this.place(event.offsetX, event.offsetY);
+      if (found >= 0) this.place(x, y);
       return;
     }
     this.hover = found >= 0 ? found : null;
     this.showTip(null);
     if (found >= 0) {
-      this.place(event.offsetX, event.offsetY);
+      this.place(x, y);
       this.showTip(this.plan.links[found]);
     }
     this.draw();
@@ -212,15 +215,15 @@ export class NetView {
   }
 
   click(event) {
-    const found = nearest(this.plan, event.offsetX, event.offsetY, 9);
+    const found = nearest(this.plan, event.offsetX / this.scale, event.offsetY / this.scale, 9);
     if (found < 0) return;
     const { layer, to, from } = this.plan.links[found];
     this.app.select({ what: "weight", layer, to, from });
   }
 
   place(x, y) {
-    this.tip.style.left = `${Math.min(x + 14, this.plan.width - 180)}px`;
-    this.tip.style.top = `${y + 14}px`;
+    this.tip.style.left = `${Math.min(x + 14, this.plan.width - 180) * this.scale}px`;
+    this.tip.style.top = `${(y + 14) * this.scale}px`;
   }
 
   /** The card of what is pointed at; its numbers are written anew with each frame. */
@@ -279,7 +282,7 @@ export class NetView {
     if (!this.plan) return;
     const { app, plan } = this;
     const pen = this.canvas.getContext("2d");
-    pen.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
+    pen.setTransform(this.ratio * this.scale, 0, 0, this.ratio * this.scale, 0, 0);
     const { selected } = app;
     const chosen = selected?.what === "weight" ? plan.links.findIndex((link) => link.layer === selected.layer && link.to === selected.to && link.from === selected.from) : null;
     const outputs = plan.nodes[plan.nodes.length - 1].length;

@@ -26,7 +26,7 @@ export function linkStyle(colour, arrays) {
   }
   return (i) => {
     const value = arrays.weights ? arrays.weights[i] : 0;
-    const share = Math.min(1, Math.abs(value) / 3);
+    const share = Math.min(1, Math.abs(value) / 3) || 0;
     return [strokeColour(value, 0.15 + Math.sqrt(share)), 0.7 + 7 * share];
   };
 }

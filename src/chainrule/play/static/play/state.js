@@ -63,7 +63,7 @@ export class App {
   }
 
   take(answer) {
-    if (answer?.notes) this.notes = answer.notes;
+    for (const note of answer?.notes ?? []) if (!answer.state?.traps?.includes(note)) toast(note);
     if (answer?.state?.sizes) {
       this.state = answer.state;
       this.emit("state", answer.state);

@@ -5,6 +5,8 @@ import { byId, h, say } from "../ui.js";
 
 const EVERY = 2500; // milliseconds between questions while it plays
 
+const asSentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
+
 export function buildVerdict(app) {
   const root = byId("verdict");
   const mark = h("span", { class: "mark", "aria-hidden": "true" });
@@ -18,11 +20,11 @@ export function buildVerdict(app) {
     if (!verdict || verdict.pending) return;
     const first = verdict.verdicts?.[0];
     const text = verdict.sentence ?? first?.title ?? "";
-    const because = first && !verdict.healthy ? [first.cause, first.evidence].filter(Boolean).join(" ") : "";
+    const because = first && !verdict.healthy ? [first.evidence, first.remedy].filter(Boolean).map(asSentence).join(" ") : "";
     const key = JSON.stringify([text, because, first?.remedies]);
     if (key === shown) return;
     shown = key;
-    root.className = `verdict ${verdict.healthy ? "good-news" : verdict.not_finite ? "bad-news" : "warn"}`;
+    root.className = `verdict ${verdict.healthy ? "good-news" : verdict.not_finite ? "bad-news" : verdict.healthy === null ? "" : "warn"}`;
     said.textContent = text;
     why.textContent = because;
     remedies.replaceChildren(...(first?.remedies ?? []).slice(0, 2).map(({ id, label }) => h("button", { type: "button", onclick: async () => {
@@ -42,6 +44,19 @@ export function buildVerdict(app) {
     remedies.replaceChildren();
   };
 
+  // What a person should know about the settings, as long as it is so.
+  const traps = h("ul", { class: "notes", "aria-live": "polite" });
+  root.after(traps);
+  app.on("state", (state) => {
+    const { about } = app;
+    if (about && about.of === undefined) about.of = JSON.stringify(state.settings);
+    else if (about && about.of !== JSON.stringify(state.settings)) app.about = null;
+    const key = JSON.stringify([app.about?.id, state.traps]);
+    if (key === traps.dataset.of) return;
+    traps.dataset.of = key;
+    traps.replaceChildren(app.about ? h("li", { class: "about" }, h("strong", null, app.about.title), ": ", app.about.reason) : "", ...state.traps.map((text) => h("li", null, text)));
+  });
+
   let timer = null;
   const ask = async () => {
     timer = null;
@@ -54,7 +69,11 @@ export function buildVerdict(app) {
   const later = (wait = 500) => { timer ??= setTimeout(ask, wait); };
   app.on("state", () => later());
   app.on("event", (event) => {
-    if (event.event === "verdict") show(event);
+    if (event.event === "verdict" && !app.state.not_finite) show(event);
+    if (event.event === "stopped") {
+      Object.assign(app.state, { playing: false, not_finite: { step: event.step } });
+      app.emit("state", app.state);
+    }
     if (event.event === "stopped" || event.event === "not_finite") show({ ...event, healthy: false, not_finite: true });
   });
   if (app.source.recorded) app.source.ask("verdict").then(show, calm);
