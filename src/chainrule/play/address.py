@@ -1,7 +1,7 @@
 """The hash of an address: ``key=value&…`` with the reference playground's keys where it has them, and more.
 
-A hash of the reference opens in mode ``compatible``: such a hash names no ``mode``, ours always do.  Beside the settings
-a hash may hold parameters, the optimizer's state and own points as base64 of little-endian doubles (``w``, ``o``,
+A hash of the reference opens in mode ``compatible``: such a hash names no ``mode``, ours always do.  Beside settings a
+hash may hold parameters, the optimizer's state and own points as base64 of little-endian doubles (``w``, ``o``,
 ``p``), and the position (``step``, ``epoch``, ``batch``), so that it leads to the very same weights.
 
 What of the reference's keys belongs to the page alone (showTestData, discretize, …_hide, tutorial) is passed over.
@@ -175,8 +175,8 @@ def _number(key: str, text: str) -> float:
 
 
 def _wrong(key: str, got: str, expected: str) -> DataError:
-    return DataError("the address has a value that can't be", expected=expected, got=short(got), where=f"address, {key}",
-                     fix="correct it, or leave it out")  # fmt: skip
+    return DataError("the address has a value that can't be", expected=expected, got=short(got),
+                     where=f"address, {key}", fix="correct it, or leave it out")  # fmt: skip
 
 
 # ------------------------------------------------------------------------------------------------------------ numbers
@@ -209,15 +209,16 @@ def from_reference(config: Mapping[str, Any]) -> Settings:
     missing = [name for name in ("dataset", "activation", "features", "networkShape") if name not in config]
     if missing:
         raise OptionError("this is no configuration of the reference", expected=", ".join(sorted(known)),
-                          got=f"none of {', '.join(missing)}", where="config", fix="pass the file's config")  # fmt: skip
-    pairs = {key: _plain(config[key]) for key in known - {"features", "dataset", "regDataset"} if key in config}
+                          got=f"no {', '.join(missing)}", where="config", fix="pass the file's config")  # fmt: skip
+    plain = known - {"features", "dataset", "regDataset"}
+    pairs = {key: _text(config[key]) for key in plain if key in config}
     pairs["networkShape"] = ",".join(map(str, config["networkShape"]))
-    pairs.update({key: "false" for key in _FEATURES})
+    pairs.update(dict.fromkeys(_FEATURES, "false"))
     unknown = [name for name in config["features"] if name not in _FEATURES]
     if unknown:
         raise OptionError("the reference has no such feature", expected=", ".join(_FEATURES), got=short(unknown),
                           where="config.features", fix="leave it out")  # fmt: skip
-    pairs.update({name: "true" for name in config["features"]})
+    pairs.update(dict.fromkeys(config["features"], "true"))
     name = str(config["dataset"])
     pairs["regDataset" if name.startswith("reg-") else "dataset"] = name
     if name.startswith("reg-"):
@@ -225,6 +226,3 @@ def from_reference(config: Mapping[str, Any]) -> Settings:
     pairs["mode"] = "compatible"
     return from_hash(pairs)
 
-
-def _plain(value: Any) -> str:
-    return _text(value)

@@ -22,9 +22,9 @@ from chainrule.base.errors import OptionError
 from chainrule.play.context import Context, make_context
 from chainrule.play.datasets import Dataset
 from chainrule.play.history import History
-from chainrule.play.network import Network, initial, penalty
+from chainrule.play.network import Network, bias_of, initial, penalty
 from chainrule.play.settings import LIVE, Settings
-from chainrule.play.trainer import PROGRAMS, Program, State, advance, advance_example, optimizer_state, shape_of, start
+from chainrule.play.trainer import PROGRAMS, State, advance, advance_example, optimizer_state, shape_of, start
 
 Array = Any
 
@@ -58,11 +58,14 @@ class Course:
     def __init__(self, settings: Settings, data: Dataset, native: str = "auto") -> None:
         self.native = native
         self.history = History()
-        self.program: Program | None = None
         self.broken: Broken | None = None
         self.curve: list[tuple[int, float, float]] = []
         self.curve_version = 0
-        self.begin(make_context(settings, data))
+        self._losses: Losses | None = None
+        self._seen: Losses | None = None
+        self.context = make_context(settings, data)
+        self.program = PROGRAMS.take(shape_of(self.context))
+        self.begin(self.context)
 
     # ------------------------------------------------------------------------------------------------------ beginning
 
@@ -84,9 +87,7 @@ class Course:
 
     def close(self) -> None:
         """Nothing more will be trained."""
-        if self.program is not None:
-            PROGRAMS.leave(self.program)
-            self.program = None
+        PROGRAMS.leave(self.program)
 
     def change(self, settings: Settings) -> None:
         """Go on under other live settings.  Raises OptionError for those that are not live."""
@@ -106,10 +107,9 @@ class Course:
         self.history.seal()
         self._arrive(state)
 
-    def change_data(self, data: Dataset, settings: Settings | None = None) -> None:
+    def change_data(self, context: Context) -> None:
         """Go on with other data for the same network, from the start of the next epoch."""
-        context = make_context(settings or self.context.settings, data)
-        if (context.sizes, context.activations) != (self.context.sizes, self.context.activations):
+        if context.sizes != self.context.sizes:
             raise OptionError("these data need another network", expected=f"inputs and outputs {self.context.sizes}",
                               got=f"{context.sizes}", where="data", fix="begin anew")  # fmt: skip
         self.context = context
@@ -126,16 +126,13 @@ class Course:
         self._arrive(dataclasses.replace(self.state, network=change(self.state.network)))
 
     def _take_program(self) -> None:
-        program = PROGRAMS.take(shape_of(self.context))
-        if self.program is not None:
-            PROGRAMS.leave(self.program)
-        self.program = program
+        before, self.program = self.program, PROGRAMS.take(shape_of(self.context))
+        PROGRAMS.leave(before)
 
     def _arrive(self, state: State) -> None:
         self.state = state
         self.broken = None
-        self._losses: Losses | None = None
-        self._seen = self._losses
+        self._losses = self._seen = None
         self.curve = [point for point in self.curve if point[0] < state.step]
         self.curve_version += 1
         self.mark()
@@ -169,11 +166,16 @@ class Course:
     @property
     def uses_native(self) -> bool:
         """Whether the next steps run natively."""
-        return self.native != "never" and self.program is not None and self.program.native
+        return self.native != "never" and self.program.native
+
+    @property
+    def seconds_per_step(self) -> float:
+        """About how long the next step takes."""
+        return self.program.seconds[self.uses_native]
 
     def want_native(self) -> None:
         """Let the program be compiled in the background; with ``native="wait"`` at once."""
-        if self.program is None or self.native == "never":
+        if self.native == "never":
             return
         if self.native == "wait":
             self.program.compile()
@@ -181,15 +183,13 @@ class Course:
 
     def prepare(self) -> None:
         """Let the program be compiled, and what measures a batch be traced, in the background."""
-        if self.program is not None:
-            PROGRAMS.compile_soon(self.program, native=self.native != "never")
+        PROGRAMS.compile_soon(self.program, native=self.native != "never")
 
     def take(self, count: int, seconds: float | None = None) -> int:
         """Up to ``count`` rows, or as many as ``seconds`` allow; returns how many were taken.
 
         Ends early, with :attr:`broken` set, before a step that gives numbers that are not finite.
         """
-        assert self.program is not None
         if not self.context.count:
             return 0
         self.want_native()
@@ -204,7 +204,6 @@ class Course:
         return taken
 
     def _portion(self, count: int, native: bool) -> int:
-        assert self.program is not None
         before, began = self.state, time.perf_counter()
         after = advance(self.program, self.context, before, count, native)
         if not finite(after.network):
@@ -216,7 +215,6 @@ class Course:
 
     def _last_finite(self, before: State, count: int, native: bool) -> tuple[State, int]:
         """The last state before the first step that is not finite, and how many steps lead to it."""
-        assert self.program is not None
         good, low, high = before, 0, count  # after low steps all is finite, after high it is not
         while high - low > 1:
             middle = (low + high) // 2
@@ -230,7 +228,6 @@ class Course:
 
     def take_example(self) -> None:
         """One example."""
-        assert self.program is not None
         if not self.context.count:
             return
         self.want_native()
@@ -257,8 +254,8 @@ class Course:
             found = self.first
         if found is None:
             earliest = self.history.earliest()
-            return (f"Step {step:,} is no longer kept" + ("" if earliest is None else f" (the first that is: {earliest:,})")
-                    + ". Rewind goes to the initial weights.")  # fmt: skip
+            first = "" if earliest is None else f" (the first that is: {earliest:,})"
+            return f"Step {step:,} is no longer kept{first}. Rewind goes to the initial weights."
         note = None
         expected = trees.flatten(optimizer_state(self.context, found.network))[1]
         if trees.flatten(found.optimizer)[1] != expected:
@@ -272,14 +269,14 @@ class Course:
 
 def finite(network: Network) -> bool:
     """Whether all parameters are finite numbers."""
-    return all(bool(np.isfinite(layer.weight).all() and np.isfinite(layer.bias).all()) for layer in network.layers)
+    return all(bool(np.isfinite(layer.weight).all() and np.isfinite(bias_of(layer)).all()) for layer in network.layers)
 
 
 @np.errstate(all="ignore")
 def losses_of(context: Context, network: Network) -> Losses:
     """The losses of a network over all training and all test rows."""
     task, tables, count = context.task, context.tables, context.count
-    found = []
+    found: list[tuple[float, float | None]] = []
     for x, t, labels in (
         (tables.x[:count], tables.t[:count], context.data.labels[:count]),
         (tables.x_test, tables.t_test, context.data.labels[count:]),

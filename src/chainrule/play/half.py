@@ -38,7 +38,6 @@ class HalfSteps:
         self.phase = PHASES[(at + 1) % len(PHASES)]
         state, context = course.state, course.context
         if self.phase == "forward" or self._found is None:
-            assert course.program is not None
             self._found = measured(course.program, context, state)
             self._rows = context.batches(state.epoch, state.batch, 1)[0][0]
         found, reached = self._found, PHASES.index(self.phase)

@@ -120,7 +120,8 @@ class History:
                 and last.seconds + entry.seconds < _SLOW and last.state.step + last.steps == entry.state.step
             )  # fmt: skip
             if joins:
-                last.steps, last.seconds, last.sealed = last.steps + entry.steps, last.seconds + entry.seconds, entry.sealed
+                last.steps, last.seconds = last.steps + entry.steps, last.seconds + entry.seconds
+                last.sealed = entry.sealed
             else:
                 kept.append(entry)
         entries[:half] = kept

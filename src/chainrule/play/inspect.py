@@ -21,7 +21,7 @@ import numpy as np
 
 from chainrule import nn
 from chainrule.play.context import Context
-from chainrule.play.network import Network
+from chainrule.play.network import Network, bias_of
 from chainrule.play.trainer import Measured
 
 Array = Any
@@ -46,7 +46,7 @@ class View:
 
 @dataclasses.dataclass
 class Budget:
-    """Whether a part is due: it may take a share of the time that goes by."""
+    """Whether a part is due: it may take a share of the time that goes by.  Made in a ``with`` block, it is timed."""
 
     last: float = 0.0
     cost: float = 0.0
@@ -55,10 +55,12 @@ class Budget:
         """Whether enough time has gone by since it was made."""
         return time.perf_counter() - self.last >= self.cost / _SHARE
 
-    def spent(self, began: float) -> None:
-        """It was made just now, having been begun at ``began``."""
+    def __enter__(self) -> None:
+        self._began = time.perf_counter()
+
+    def __exit__(self, *error: object) -> None:
         self.last = time.perf_counter()
-        self.cost = self.last - began
+        self.cost = self.last - self._began
 
 
 def frame(header: dict[str, Any], sections: dict[str, Array]) -> bytes:
@@ -108,7 +110,7 @@ class Pictures:
         if self._tables is not context.tables:
             self._tables, self._inputs = context.tables, {}
         if side not in self._inputs:
-            self._inputs = {k: v for k, v in list(self._inputs.items())[-3:]}
+            self._inputs = dict(list(self._inputs.items())[-3:])
             self._inputs[side] = context.inputs(grid_points(side)).astype(np.float32)
         return self._inputs[side]
 
@@ -155,7 +157,7 @@ class Pictures:
 
 def _single(network: Network) -> Network:
     """The network in float32: enough for pictures, and twice as fast."""
-    layers = tuple(nn.Linear(a.weight.astype(np.float32), a.bias.astype(np.float32)) for a in network.layers)
+    layers = tuple(nn.Linear(a.weight.astype(np.float32), bias_of(a).astype(np.float32)) for a in network.layers)
     return Network(layers, network.activations)
 
 
@@ -182,13 +184,13 @@ def _weights_as_images(network: Network) -> dict[str, Array]:
 
 
 def measured_sections(network: Network, found: Measured, example: int, cotangents: bool) -> dict[str, Array]:
-    """``gradients``, ``bias_gradients``, ``updates``, ``layer_norms``; with ``cotangents`` those and ``activations``."""
+    """``gradients``, ``bias_gradients``, ``updates``, ``layer_norms``; ``cotangents`` and ``activations`` if asked."""
     links = list(zip(network.layers, found.gradient.layers, found.update.layers, strict=True))
     with np.errstate(all="ignore"):
         ratio = [np.abs(u.weight) / np.maximum(np.abs(w.weight), 1e-12) for w, _, u in links]
     sections = {
         "gradients": _flat([g.weight.T for _, g, _ in links]),
-        "bias_gradients": _flat([g.bias for _, g, _ in links]),
+        "bias_gradients": _flat([bias_of(g) for _, g, _ in links]),
         "updates": _flat([r.T for r in ratio]),
         "layer_norms": np.array([_norm(g) for _, g, _ in links], np.float32),
     }
@@ -206,12 +208,12 @@ def _flat(arrays: list[Array]) -> Array:
 
 def _norm(layer: nn.Linear) -> float:
     with np.errstate(all="ignore"):
-        return float(np.sqrt(np.sum(np.square(layer.weight)) + np.sum(np.square(layer.bias))))
+        return float(np.sqrt(np.sum(np.square(layer.weight)) + np.sum(np.square(bias_of(layer)))))
 
 
 @np.errstate(all="ignore")
 def confusion(context: Context, network: Network) -> Array | None:
-    """How often which class (row) was taken for which (column), over the test rows, or the training rows without them."""
+    """How often which class (row) was taken for which (column): of the test rows, or of the training rows alone."""
     task, count = context.task, context.count
     if not task.classes:
         return None

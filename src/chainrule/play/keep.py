@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import binascii
 import dataclasses
+import itertools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +24,10 @@ from chainrule.base import trees
 from chainrule.base.errors import DataError
 from chainrule.play import address
 from chainrule.play.context import Context, make_context
-from chainrule.play.network import Network, architecture
+from chainrule.play.datasets import Dataset
+from chainrule.play.network import Network, architecture, bias_of
 from chainrule.play.own import checked_points, dataset_of
+from chainrule.play.points import OwnPoints
 from chainrule.play.settings import LIMITS, Settings, real, short, whole
 from chainrule.play.trainer import State, start
 
@@ -64,16 +67,16 @@ def state_of(player: Player) -> dict[str, Any]:
         "exact": player.exact,
     }  # fmt: skip
     if context.settings.dataset == "own":
-        found["points"] = [list(p) for p in player.points]
-        found["names"] = list(player.own_names)
-        found["spans"] = [list(s) for s in player.own_spans]
-        found["class_names"] = list(player.class_names)
+        own = player.own
+        found["points"] = [list(p) for p in own.points]
+        found["names"], found["class_names"] = list(own.names), list(own.classes)
+        found["spans"] = [list(s) for s in own.spans]
     return found
 
 
 def layers_of(network: Network) -> list[dict[str, Any]]:
     """Parameters as numbers: weight by [to][from], bias by [to]."""
-    return [{"weight": layer.weight.T.tolist(), "bias": layer.bias.tolist()} for layer in network.layers]
+    return [{"weight": layer.weight.T.tolist(), "bias": bias_of(layer).tolist()} for layer in network.layers]
 
 
 def _number(value: float) -> float | None:
@@ -88,8 +91,9 @@ def _bytes(leaf: Array) -> str:
 def load(player: Player, message: Mapping[str, Any]) -> list[str]:
     """Take over a kept state, or the hash of an address.  Raises ChainruleError, and changes nothing then."""
     if ("state" in message) == ("url" in message):
-        raise DataError("there is one thing to load", expected="state or url", got="both" if "url" in message else "neither",
-                        where="load", fix="send one of them")  # fmt: skip
+        got = "both" if "url" in message else "neither"
+        raise DataError("there is one thing to load", expected="state or url", got=got, where="load",
+                        fix="send one of them")  # fmt: skip
     return _load_url(player, message["url"]) if "url" in message else _load_state(player, message["state"])
 
 
@@ -101,13 +105,12 @@ def _load_state(player: Player, kept: Mapping[str, Any]) -> list[str]:
     if not isinstance(given, dict):
         raise _wrong("settings", given, "an object")
     settings = Settings.from_json(given)
-    points = checked_points(kept.get("points", [])) if settings.dataset == "own" else []
-    names = tuple(_texts(kept, "names", 3))
-    spans = _spans(kept.get("spans", []))
-    classes = _texts(kept, "class_names", int(LIMITS["classes"]))
-    data = dataset_of(points, settings.problem, settings.train_percent, names, spans) if settings.dataset == "own" else (
-        player.data_of(settings)
-    )  # fmt: skip
+    own = OwnPoints()
+    if settings.dataset == "own":
+        names, classes = _texts(kept, "names", 3), _texts(kept, "class_names", int(LIMITS["classes"]))
+        points = tuple(checked_points(kept.get("points", [])))
+        own = OwnPoints(points, tuple(names), _spans(kept.get("spans", [])), tuple(classes))
+    data = _data(player, settings, own)
     context = make_context(settings, data)
     network = _network(kept.get("layers"), context, "layers")
     first = _network(kept["initial"], context, "initial") if "initial" in kept else network
@@ -115,9 +118,9 @@ def _load_state(player: Player, kept: Mapping[str, Any]) -> list[str]:
     state = dataclasses.replace(
         blank, optimizer=_leaves(kept.get("optimizer"), blank.optimizer, "optimizer"),
         held=None if blank.held is None else _leaves(kept.get("held"), blank.held, "held"),
-        **_position(kept, context),
     )  # fmt: skip
-    _take(player, points, names, spans, classes)
+    state = _at(state, kept, context)
+    player.own = own
     player.halt()
     player.course.begin(context, state, first)
     player.course.curve = [*_curve(kept.get("curve", []), state.step), *player.course.curve]
@@ -126,8 +129,10 @@ def _load_state(player: Player, kept: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def _take(player: Player, points: list[Any], names: Any, spans: Any, classes: list[str]) -> None:
-    player.points, player.own_names, player.own_spans, player.class_names = points, tuple(names), tuple(spans), classes
+def _data(player: Player, settings: Settings, own: OwnPoints) -> Dataset:
+    if settings.dataset != "own":
+        return player.data_of(settings)
+    return dataset_of(own.points, settings.problem, settings.train_percent, own.names, own.spans)
 
 
 def _network(layers: Any, context: Context, where: str) -> Network:
@@ -174,7 +179,8 @@ def _leaves(texts: Any, like: Any, where: str) -> Any:
     return trees.unflatten(structure, found)
 
 
-def _position(kept: Mapping[str, Any], context: Context) -> dict[str, int]:
+def _at(state: State, kept: Mapping[str, Any], context: Context) -> State:
+    """The state at the kept position."""
     found = {}
     for name in ("step", "epoch", "batch", "example"):
         value = kept.get(name, 0)
@@ -184,7 +190,9 @@ def _position(kept: Mapping[str, Any], context: Context) -> dict[str, int]:
     if found["batch"] >= max(1, context.rows) or found["example"] >= max(1, context.width):
         raise _wrong("batch", f"{found['batch']}, example {found['example']}",
                      f"batch below {max(1, context.rows)}, example below {context.width}")  # fmt: skip
-    return found
+    return dataclasses.replace(
+        state, step=found["step"], epoch=found["epoch"], batch=found["batch"], example=found["example"]
+    )
 
 
 def _curve(rows: Any, last: int) -> list[tuple[int, float, float]]:
@@ -192,7 +200,8 @@ def _curve(rows: Any, last: int) -> list[tuple[int, float, float]]:
         raise _wrong("curve", rows, f"at most {2 * _MOST_CURVE} rows [step, train, test]")
     found: list[tuple[int, float, float]] = []
     for row in rows:
-        good = isinstance(row, list) and len(row) == 3 and whole(row[0]) and all(v is None or real(v) for v in row[1:])
+        good = isinstance(row, list) and len(row) == 3 and whole(row[0])
+        good = good and all(v is None or real(v) for v in row[1:])
         if not good or row[0] < 0 or (found and row[0] <= found[-1][0]):
             raise _wrong("curve", row, "[step, train, test] with growing steps")
         if row[0] < last:
@@ -232,11 +241,12 @@ def url(player: Player) -> dict[str, Any]:
     s = context.settings
     text, exact, note = address.to_hash(s), True, None
     if s.dataset == "own":
-        if len(player.points) <= _POINTS_IN_ADDRESS:
-            flat = np.array(player.points, "<f4").reshape(-1).tobytes()
+        if len(player.own.points) <= _POINTS_IN_ADDRESS:
+            flat = np.array(player.own.points, "<f4").reshape(-1).tobytes()
             text += "&p=" + base64.urlsafe_b64encode(flat).decode().rstrip("=")
         else:
-            exact, note = False, f"More than {_POINTS_IN_ADDRESS} own points do not fit an address; keep the JSON state."
+            exact = False
+            note = f"More than {_POINTS_IN_ADDRESS} own points do not fit an address; keep the JSON state."
     if not state.step and not state.example and player.exact:
         return {"url": text, "exact": exact, "note": note}
     leaves = [*trees.leaves(state.network), *trees.leaves((state.optimizer, state.held))]
@@ -254,24 +264,19 @@ def url(player: Player) -> dict[str, Any]:
 def _load_url(player: Player, text: str) -> list[str]:
     pairs = address.pairs_of(text)
     settings = address.from_hash(pairs)
-    points: list[Any] = []
-    if settings.dataset == "own":
-        points = _points(pairs.get("p", ""))
-    data = dataset_of(points, settings.problem, settings.train_percent) if settings.dataset == "own" else (
-        player.data_of(settings)
-    )  # fmt: skip
+    own = OwnPoints(tuple(_points(pairs.get("p", "")))) if settings.dataset == "own" else OwnPoints()
+    data = _data(player, settings, own)
     context = make_context(settings, data)
     state = None
     if "w" in pairs:
         state = _state_of(pairs, context)
     steps = _count(pairs, "steps", _MOST_REPLAYED)
-    if settings.dataset == "own":
-        _take(player, points, (), (), [])
+    player.own = own
     player.halt()
     player.course.begin(context, state)
     player.changed(exact=state is None)
     if steps and context.count:
-        player.replay(steps)
+        player.todo.rows, player.todo.announced = steps, True
         return [f"The {steps:,} steps of the address are being taken again."]
     return []
 
@@ -287,7 +292,7 @@ def _points(text: str) -> list[Any]:
 
 def _state_of(pairs: Mapping[str, str], context: Context) -> State:
     sizes, activations = architecture(context.settings, context.data)
-    layers = tuple(nn.Linear(np.zeros((a, b)), np.zeros(b)) for a, b in zip(sizes, sizes[1:], strict=False))
+    layers = tuple(nn.Linear(np.zeros((a, b)), np.zeros(b)) for a, b in itertools.pairwise(sizes))
     blank = start(context, Network(layers, activations))
     values = address.unpacked("w", pairs["w"])
     leaves, structure = trees.flatten((blank.network, blank.optimizer, blank.held))
@@ -302,7 +307,7 @@ def _state_of(pairs: Mapping[str, str], context: Context) -> State:
     if not all(np.isfinite(leaf).all() for leaf in trees.leaves(network)):
         raise _wrong("w", "a number that is not finite", "finite weights")
     place = {name: _count(pairs, name, 2**50) for name in ("step", "epoch", "batch", "example")}
-    return dataclasses.replace(blank, network=network, optimizer=optimizer, held=held, **_position(place, context))
+    return _at(dataclasses.replace(blank, network=network, optimizer=optimizer, held=held), place, context)
 
 
 def _count(pairs: Mapping[str, str], name: str, most: int) -> int:

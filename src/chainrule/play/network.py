@@ -158,7 +158,7 @@ def initial(settings: Settings, data: Dataset) -> Network:
     sizes, activations = architecture(settings, data)
     stream = weight_stream(settings)
     rng = rng_for("weights", settings.seed)
-    layers = []
+    layers: list[nn.Linear] = []
     for n_in, n_out, name in zip(sizes, sizes[1:], activations, strict=False):
         if settings.initialiser == "uniform":
             weight = np.array([[stream() - 0.5 for _ in range(n_in)] for _ in range(n_out)]).T.copy()
@@ -173,6 +173,11 @@ def initial(settings: Settings, data: Dataset) -> Network:
     return Network(tuple(layers), activations)
 
 
+def bias_of(layer: nn.Linear) -> Array:
+    """The bias, which every layer here has."""
+    return layer.bias
+
+
 def flat_weights(network: Network) -> Array:
     """All weights in one row: layer by layer, neuron by neuron, link by link (the reference's order)."""
     return np.concatenate([layer.weight.T.reshape(-1) for layer in network.layers])
@@ -180,4 +185,4 @@ def flat_weights(network: Network) -> Array:
 
 def flat_biases(network: Network) -> Array:
     """All biases in one row."""
-    return np.concatenate([layer.bias for layer in network.layers])
+    return np.concatenate([bias_of(layer) for layer in network.layers])

@@ -2,8 +2,8 @@
 
     z_1_1 = w_1_1_1*x_1 + w_1_1_2*x_2 + b_1_1; a_1_1 = tanh(z_1_1); …; 0.5*(y - t)**2
 
-Weights are w_layer_to_from, counted from 1.  Does not do: softmax as a hidden activation (each of its outputs depends on
-all its inputs), and networks whose text is longer than an expression may be.
+Weights are w_layer_to_from, counted from 1.  Does not do: softmax as a hidden activation (each of its outputs depends
+on all its inputs), and networks whose text is longer than an expression may be.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.explain.expression import MOST_CHARACTERS, Expression, parse
-from chainrule.play.network import Network, Task
+from chainrule.play.network import Network, Task, bias_of
 
 Array = Any
 
@@ -33,7 +33,7 @@ def scalars_of(
 
     None where the network is too large, or has an activation that can't be written element by element.
     """
-    count = sum(layer.weight.size + layer.bias.size for layer in network.layers)
+    count = sum(layer.weight.size + bias_of(layer).size for layer in network.layers)
     if count > _MOST_PARAMETERS or any(name in _JOINT for name in network.activations):
         return None
     values: dict[str, float] = {f"x_{i + 1}": float(v) for i, v in enumerate(x)}
@@ -46,7 +46,7 @@ def scalars_of(
         for j in range(layer.n_out):
             bias = f"b_{number}_{j + 1}"
             names[number - 1, j, None] = bias
-            values[bias] = float(layer.bias[j])
+            values[bias] = float(bias_of(layer)[j])
             terms = []
             for i, source in enumerate(before):
                 weight = f"w_{number}_{j + 1}_{i + 1}"

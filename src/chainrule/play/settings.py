@@ -16,7 +16,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from chainrule.base.errors import ChainruleError, OptionError, choose
+from chainrule.base.errors import OptionError, choose
 from chainrule.nn.activations import activations as ACTIVATIONS
 from chainrule.nn.init import initializers
 from chainrule.optim.named import optimizers as OPTIMIZERS
@@ -116,11 +116,6 @@ class Settings:
     def compatible(self) -> bool:
         """Whether the reference's own rule trains."""
         return self.mode == "compatible"
-
-    @property
-    def batches_by(self) -> tuple[int, bool]:
-        """What decides which examples a step sees."""
-        return self.batch_size, self.shuffle
 
     def changed(self, partial: Mapping[str, Any]) -> Settings:
         """These settings with ``partial`` (JSON values by name) in place; raises OptionError for what may not be.
@@ -267,8 +262,10 @@ def check(s: Settings) -> None:
     for units in s.hidden:
         _between("the number of neurons of a layer", units, 1, LIMITS["units"])
     if s.activations and len(s.activations) != len(s.hidden):
-        raise OptionError("activations do not match the layers", expected=f"{len(s.hidden)} names or nulls, or none",
-                          got=f"{len(s.activations)}", where="settings.activations", fix="give one per hidden layer")  # fmt: skip
+        raise OptionError(
+            "activations do not match the layers", expected=f"{len(s.hidden)} names or nulls, or none",
+            got=f"{len(s.activations)}", where="settings.activations", fix="give one per hidden layer",
+        )  # fmt: skip
     for name, text in (("seed", s.seed), ("data_seed", s.data_seed or "")):
         if len(text) > LIMITS["seed"]:
             raise OptionError(f"{name} is too long", expected=f"at most {LIMITS['seed']} characters",
@@ -334,11 +331,6 @@ def _check_compatible(s: Settings) -> None:
                 f"the compatible mode has no other {name}", expected=" or ".join(map(str, valid)),
                 got=short(getattr(s, name)), where=f"settings.{name}", fix='choose mode "default" for this',
             )  # fmt: skip
-
-
-def refused(problem: str, **parts: Any) -> ChainruleError:
-    """An OptionError of this package."""
-    return OptionError(problem, **parts)
 
 
 # ----------------------------------------------------------------------------------------------------- what there is

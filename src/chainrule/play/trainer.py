@@ -61,7 +61,7 @@ class State:
     @property
     def bytes(self) -> int:
         """About how much memory it takes."""
-        return 4_000 + sum(leaf.nbytes for leaf in trees.leaves((self.network, self.optimizer, self.held)))
+        return 4_000 + sum(int(leaf.nbytes) for leaf in trees.leaves((self.network, self.optimizer, self.held)))
 
 
 def start(context: Context, network: Network) -> State:
@@ -151,10 +151,10 @@ def _loop(shape: Shape) -> Any:
 class Measured(NamedTuple):
     """One row of examples looked at: what a step would do with it, and the numbers of every node.
 
-    ``loss`` is the mean over the row, ``gradient`` that of the loss with its penalty (in the compatible rule: of the mean
-    over all summed examples, without it) and ``update`` what would be added to the parameters.  ``before``, ``after``:
-    pre-activations and activations per layer, (examples, neurons); ``cotangents``: of both, ∂E/∂z and ∂E/∂a of each
-    example's own loss E, which is in ``losses``.  ``inputs``: of the row's examples.
+    ``loss`` is the mean over the row, ``gradient`` that of the loss with its penalty (in the compatible rule: of the
+    mean over all summed examples, without it) and ``update`` what would be added to the parameters.  ``before`` and
+    ``after``: pre-activations and activations per layer, (examples, neurons); ``cotangents``: of both, ∂E/∂z and ∂E/∂a
+    of each example's own loss E, which is in ``losses``.  ``inputs``: of the row's examples.
     """
 
     inputs: Array
@@ -218,7 +218,7 @@ class Program:
     def prepare(self) -> None:
         """Trace what measures a batch, on the calling thread."""
         if not self.prepared:
-            network, optimizer, held, x, t, order, full, rates, *rest = self._nothing()
+            network, optimizer, held, x, t, order, full, rates = self._nothing()[:8]
             weight, zero = np.ones(self.shape.width), np.zeros(())
             at = order[0]
             with np.errstate(all="ignore"):

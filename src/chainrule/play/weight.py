@@ -27,7 +27,7 @@ from chainrule.play.context import Context
 from chainrule.play.course import Course
 from chainrule.play.half import numbers
 from chainrule.play.inspect import number
-from chainrule.play.network import Network
+from chainrule.play.network import Network, bias_of
 from chainrule.play.scalars import scalars_of
 from chainrule.play.trainer import Measured, State, measured
 from chainrule.play.weight_lines import Place, factors, lines, update, value_at
@@ -85,7 +85,6 @@ def explain(course: Course, message: Mapping[str, Any]) -> dict[str, Any]:
     if not context.count:
         raise DataError("there is no example to explain with", expected="training points", got="none", where="explain",
                         fix="add a point")  # fmt: skip
-    assert course.program is not None
     found = measured(course.program, context, state)
     rows = context.batches(state.epoch, state.batch, 1)[0][0]
     rows = rows[rows >= 0]
@@ -123,7 +122,7 @@ def _batch(context: Context, state: State, found: Measured, count: int, at: Plac
     penalty = gradient - mean
     if held is not None:
         layer = held.sums[at.layer]
-        summed = float(layer.bias[at.to] if at.source is None else layer.weight[at.source, at.to])
+        summed = float(bias_of(layer)[at.to] if at.source is None else layer.weight[at.source, at.to])
         carried = {"examples": int(held.count), "sum": number(summed)}
         penalty = 0.0
     elif at.source is None:

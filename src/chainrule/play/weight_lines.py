@@ -18,7 +18,7 @@ from chainrule.explain.formula import number as as_formula
 from chainrule.explain.jsonform import formula
 from chainrule.play.context import Context
 from chainrule.play.inspect import number
-from chainrule.play.network import Network
+from chainrule.play.network import Network, bias_of
 from chainrule.play.trainer import Measured, State
 
 Array = Any
@@ -52,7 +52,7 @@ class Place(NamedTuple):
 def value_at(network: Network, at: Place) -> float:
     """The parameter's value (or that of a tree of the same form)."""
     layer = network.layers[at.layer]
-    return float(layer.bias[at.to] if at.source is None else layer.weight[at.source, at.to])
+    return float(bias_of(layer)[at.to] if at.source is None else layer.weight[at.source, at.to])
 
 
 def factors(found: Measured, at: Place) -> tuple[Array, Array]:
@@ -113,7 +113,7 @@ def _of_batch(context: Context, state: State, found: Measured, count: int, at: P
 
 
 def _deltas(network: Network, found: Measured, index: int, layer: int, j: int) -> list[dict[str, Any]]:
-    """δ of a neuron: from the loss for an output, from the δs of the layer behind for a hidden one, along the largest."""
+    """δ of a neuron: of an output from the loss, of a hidden one from the δs behind it, on along the largest."""
     made = []
     last = len(network.layers) - 1
     while True:
@@ -128,8 +128,8 @@ def _deltas(network: Network, found: Measured, index: int, layer: int, j: int) -
             slope = float(vjp(nn.activation(name), found.before[layer][index])[1](np.ones(len(d)))[0][j])
         if layer == last:
             if name not in _JOINT:
-                numbers = rf"{_n(da[j])} \cdot {_n(slope)}"
-                made.append(_line("the output", rf"{symbol} = {_by('y')} \cdot {of_slope} = {numbers} = {_result(d[j])}"))
+                text = rf"{_by('y')} \cdot {of_slope} = {_n(da[j])} \cdot {_n(slope)} = {_result(d[j])}"
+                made.append(_line("the output", f"{symbol} = {text}"))
             return made
         w, behind = network.layers[layer + 1].weight[j], found.cotangents[layer + 1][0][index]
         if name not in _JOINT:
@@ -166,7 +166,7 @@ def update(context: Context, state: State, found: Measured, at: Place) -> dict[s
     applied = not s.compatible or bool(context.batches(state.epoch, state.batch, 1)[1][0])
     rule = _RULES[s.optimizer].format(s=symbol, g=_by(symbol, "L"))
     if decays:
-        rule += rf" - \alpha \lambda \operatorname{{sign}} {symbol}" if context.l1 else rf" - \alpha \lambda {symbol}"
+        rule += r" - \alpha \lambda " + (r"\operatorname{sign} " if context.l1 else "") + symbol
     if not applied:
         filled = rf"{symbol} \gets {_result(old)}"
     elif s.optimizer == "sgd" and s.clip is None and not decays:
