@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import itertools
 import json
 import math
 import random
@@ -15,9 +16,14 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule import nn
 from chainrule.base.errors import ChainruleError, DataError, ExpressionError, OptionError
 from chainrule.explain.expression import parse
 from chainrule.explain.jsonform import schema
+from chainrule.play.features import columns
+from chainrule.play.keep import layers_of
+from chainrule.play.network import Network, Task
+from chainrule.play.settings import Settings
 from chainrule.play.walk import ENDPOINTS, MOST_STEPS
 from chainrule.play.walk_curves import rate_window, window
 from chainrule.play.walk_examples import EXAMPLES
@@ -390,3 +396,80 @@ def test_damaged_files_get_words_or_an_answer() -> None:
         except ChainruleError:
             refused += 1
     assert refused > 60
+
+
+# ----------------------------------------------------------------------------------------- networks of the playground
+
+
+def kept(settings: Settings, classes: int = 2) -> tuple[dict[str, Any], Network, Task]:
+    """A state as the playground keeps it, with weights of its own, and the network it stands for."""
+    task = Task(settings.loss, classes if settings.problem == "classification" else 0)
+    sizes = (len(settings.features), *settings.hidden, task.outputs)
+    rng = np.random.default_rng(3)
+    layers = tuple(
+        nn.Linear(rng.normal(size=(a, b)), rng.normal(size=b)) for a, b in itertools.pairwise(sizes)
+    )
+    network = Network(layers, (*settings.hidden_activations, task.activation))
+    state = {"format": "chainrule.playground", "settings": settings.to_json(), "layers": layers_of(network)}
+    return state, network, task
+
+
+@pytest.mark.parametrize(("changes", "classes", "label"), [
+    ({"hidden": [3, 2]}, 2, -1),
+    ({"hidden": [2], "activation": "relu", "features": ["x1", "x1^2", "sin(x2)"], "loss": "cross-entropy"}, 2, 1),
+    ({"hidden": [6, 6], "activations": ["selu", "log_sigmoid"]}, 2, 1),
+    ({"hidden": [5, 4], "dataset": "blobs", "loss": "cross-entropy", "classes": 4}, 4, 2),
+    ({"hidden": [8, 4], "dataset": "plane", "loss": "huber"}, 0, 0.25),
+    ({"hidden": [3], "dataset": "plane", "loss": "absolute", "activation": "elu"}, 0, 3),
+])  # fmt: skip
+def test_a_network_of_the_playground_has_its_gradients(changes: dict[str, Any], classes: int, label: float) -> None:
+    settings = Settings().changed(changes)
+    state, network, task = kept(settings, classes)
+    found = ENDPOINTS["network"]({"state": json.loads(json.dumps(state)), "x": [0.7, -1.2], "label": label})["walk"]
+    inputs = columns(settings.features, np.array([[0.7, -1.2]]))
+    targets = task.targets(np.array([label]))
+
+    def loss(network: Network) -> Any:
+        return np.sum(task.per_example(network(inputs), targets))
+
+    assert found["loss"]["value"]["values"] == pytest.approx(loss(network), rel=1e-12)
+    gradient = cr.grad(loss)(network)
+    wanted = np.concatenate([np.concatenate([g.weight.T.reshape(-1), g.bias]) for g in gradient.layers])
+    told = {n["name"]: n["gradient"]["values"] for n in found["nodes"] if n["kind"] == "weight"}
+    scalars = "w_1_1_1" in told
+    assert scalars == (sum(w.size for w in wanted) <= 40)
+    if scalars:
+        flat = [np.concatenate([[told[f"w_{k}_{j + 1}_{i + 1}"] for j in range(g.n_out) for i in range(g.n_in)],
+                                [told[f"b_{k}_{j + 1}"] for j in range(g.n_out)]])
+                for k, g in enumerate(network.layers, 1)]  # fmt: skip
+    else:
+        flat = [np.concatenate([np.ravel(told[f"W{k}"]), told[f"b{k}"]]) for k in range(1, len(network.layers) + 1)]
+    np.testing.assert_allclose(np.concatenate(flat), wanted, rtol=1e-11, atol=1e-14)
+    assert found["editable"]
+
+
+def test_a_saved_playground_is_opened_as_its_network() -> None:
+    state, *_ = kept(Settings())
+    assert ENDPOINTS["open"]({"data": state})["walk"] == ENDPOINTS["network"]({"state": state})["walk"]
+
+
+def test_states_that_are_no_network_are_refused() -> None:
+    good, *_ = kept(Settings())
+    bad: list[dict[str, Any]] = [
+        {}, {"state": None}, {"state": {**good, "format": "x"}}, {"state": {**good, "settings": None}},
+        {"state": {**good, "layers": good["layers"][:1]}}, {"state": {**good, "layers": [None] * 3}},
+        {"state": {**good, "settings": {"hidden": [1000]}}}, {"state": good, "x": [1]}, {"state": good, "x": "11"},
+        {"state": good, "x": [1, math.inf]}, {"state": good, "inputs": [1, 2, 3]}, {"state": good, "label": 0},
+        {"state": good, "label": "1"},
+    ]  # fmt: skip
+    for place, value in ((("weight", 0, 0), "1"), (("weight", 0), [1]), (("bias", 0), None), (("bias",), []),
+                         (("weight",), [[]]), (("weight", 0, 0), 10**400)):  # fmt: skip
+        broken = copy.deepcopy(good)
+        at: Any = broken["layers"][1]
+        for key in place[:-1]:
+            at = at[key]
+        at[place[-1]] = value
+        bad.append({"state": broken})
+    for body in bad:
+        with pytest.raises(ChainruleError):
+            ENDPOINTS["network"](body)

@@ -19,7 +19,7 @@ from chainrule.base.errors import ChainruleError, DataError, ExpressionError, Op
 from chainrule.explain.explanation import DEFAULT_RATE, Explanation, explain
 from chainrule.explain.expression import Expression, parse
 from chainrule.explain.jsonform import as_data
-from chainrule.play import walk_saved
+from chainrule.play import walk_network, walk_saved
 from chainrule.play.walk_curves import local_curves, loss_after, rate_curve
 from chainrule.play.walk_examples import EXAMPLES
 from chainrule.play.walk_view import told, view
@@ -28,7 +28,8 @@ MOST_CHARACTERS = 4_000
 MOST_ELEMENTS = 2_000
 MOST_STEPS = 400
 MOST_NAMES = 200
-_FIXED = {"at": None, "wrt": None, "editable": False, "curves": [], "rates": None}  # of what can't be changed
+# Of a walk that can't be changed.
+_FIXED: dict[str, Any] = {"at": None, "wrt": None, "editable": False, "curves": [], "rates": None}
 
 _DEFAULTS: dict[str, tuple[float, ...]] = {
     "x": (2.0, -1.0, 0.5), "w": (0.5, -0.8, 1.2), "u": (0.5, -0.8, 1.2), "v": (0.5, -0.8, 1.2), "b": (0.0,),
@@ -60,8 +61,14 @@ def variables_answer(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def open_answer(body: dict[str, Any]) -> dict[str, Any]:
-    """``{data}``: a saved explanation → the walk, replayed from its expression where it has one; else as it was."""
-    data = walk_saved.check(body.get("data"))
+    """``{data}``: a saved explanation → the walk, replayed from its expression where it has one; else as it was.
+
+    A state that the playground saved is opened as its network.
+    """
+    data = body.get("data")
+    if isinstance(data, dict) and data.get("format") == walk_network.FORMAT:
+        return network_answer({"state": data})
+    data = walk_saved.check(data)
     source = walk_saved.given(data)
     if source is not None:
         return explain_answer(source)
@@ -76,6 +83,11 @@ def open_answer(body: dict[str, Any]) -> dict[str, Any]:
     return {"walk": {**one, "nonfinite": _nonfinite(one)} | _FIXED}
 
 
+def network_answer(body: dict[str, Any]) -> dict[str, Any]:
+    """``{state, x?, inputs?, label?}``: the playground's state → its network at one example, as an expression."""
+    return explain_answer(walk_network.expression_of(body))
+
+
 def examples_answer(body: dict[str, Any]) -> dict[str, Any]:
     """``{}`` → the examples, each with its reason."""
     return {"examples": [example.as_data() for example in EXAMPLES]}
@@ -86,6 +98,7 @@ ENDPOINTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "variables": variables_answer,
     "open": open_answer,
     "examples": examples_answer,
+    "network": network_answer,
 }
 
 

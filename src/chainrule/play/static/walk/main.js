@@ -21,6 +21,7 @@ let losses = [];
 let chosen = null; // the curve the reader chose; null follows the steps
 let playing = null;
 let typedOwn = false;
+let exampleId = null;
 
 byId("top").replaceWith(bar("/walk"));
 byId("legend").replaceChildren(...legend());
@@ -73,10 +74,13 @@ async function serve() {
   running = true;
   while (waiting !== null) {
     const { settle } = waiting;
+    const { expression } = state;
     waiting = null;
     try {
       const answer = await post("walk/explain", { expression: state.expression, at: state.at, wrt: state.wrt, learning_rate: state.rate, focus: focus() });
-      if (waiting === null) took(answer.walk, settle);
+      // Drawn even if a newer one is wanted already, for a drag must be seen; but not what another expression gave.
+      if (expression === state.expression) took(answer.walk, waiting === null ? settle : false, waiting === null);
+      if (waiting !== null) waiting.settle ||= settle;
     } catch (error) {
       if (waiting === null) refused(error);
     }
@@ -101,10 +105,10 @@ function changed(done, words) {
 }
 
 /** A walk has come: take its values and draw everything. */
-function took(found, words) {
+function took(found, words, newest = true) {
   const another = walk === null || walk.function !== found.function || walk.steps.length !== found.steps.length;
   walk = found;
-  if (walk.editable) {
+  if (walk.editable && newest) {
     // Values that are being changed at this moment are newer than the answer's.
     state.at = { ...walk.at, ...pick(state.at, Object.keys(walk.at)) };
     state.wrt = walk.wrt;
@@ -198,7 +202,7 @@ function drawStep(from) {
   buttons.on.disabled = buttons.last.disabled = state.step === walk.steps.length - 1;
   if (byId("tables").open) table(byId("table-body"), walk, state.step, go);
   remembered();
-  tour.check({ walk, step: state.step, at: state.at, losses: actions.losses(), example: exampleNow()?.id ?? null, own: typedOwn && exampleNow() === undefined });
+  tour.check({ walk, step: state.step, at: state.at, losses: actions.losses(), expression: state.expression, examples, own: typedOwn && exampleNow() === undefined });
 }
 
 /** The curve of a step: what it computes, or what its local derivative is of; the learning rate at the end. */
@@ -297,12 +301,14 @@ function take() {
 // --------------------------------------------------------------------------------------------- expressions and sharing
 
 function exampleNow() {
-  return examples.find((one) => one.expression === state.expression);
+  const same = examples.filter((one) => one.expression === state.expression);
+  return same.find((one) => one.id === exampleId) ?? same[0];
 }
 
 function useExample(example, step = 0) {
   if (!example) return;
   pause();
+  exampleId = example.id;
   Object.assign(state, { expression: example.expression, at: structuredClone(example.at), wrt: [...example.wrt], rate: example.learning_rate, step });
   begin();
 }
@@ -368,10 +374,10 @@ for (const kind of ["dragover", "drop"]) document.addEventListener(kind, (event)
   if (kind === "drop") event.dataTransfer.files[0]?.text().then(openText);
 });
 
-/** A saved explanation. Only what is drawn is sent: its second telling, line by line, stays here. */
+/** A saved explanation. Only what is needed is sent: its telling line by line and its MathML (made anew) stay here. */
 async function openText(text) {
   try {
-    const data = JSON.parse(text);
+    const data = JSON.parse(text, (key, value) => (key === "mathml" ? "" : value));
     if (data && Array.isArray(data.steps)) data.steps = [];
     const answer = await post("walk/open", { data });
     pause();

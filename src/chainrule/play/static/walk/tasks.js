@@ -1,5 +1,5 @@
 // The tour: short pages, each complete when the thing it speaks of has been done. `done` reads the page's state only:
-// {walk, step, at, losses, example, own}; `lesson` is what to take from it.
+// {walk, step, at, losses, expression, examples, own}; `lesson` is what to take from it.
 
 import { number } from "../format.js";
 import { completes, scalar } from "./seen.js";
@@ -10,7 +10,7 @@ const gradient = (walk, name) => {
 };
 const loss = (walk) => scalar(walk.loss.value);
 const after = (walk) => (typeof walk.after === "number" ? walk.after : NaN);
-const on = (example, test) => (state) => state.example === example && test(state);
+const on = (id, test) => (state) => state.examples.find((one) => one.id === id)?.expression === state.expression && test(state);
 
 export const TASKS = [
   {
