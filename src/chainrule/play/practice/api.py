@@ -10,8 +10,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from chainrule.base.errors import OptionError
-from chainrule.explain.jsonform import formula
-from chainrule.play.practice.exercise import LEVELS, MOST_SEED, VERSION, Exercise, Field, exercise, kinds, shown, words
+from chainrule.play.practice.exercise import (
+    LEVELS,
+    MOST_SEED,
+    VERSION,
+    Exercise,
+    Field,
+    exercise,
+    formulas,
+    kinds,
+    shown,
+    words,
+)
 from chainrule.play.practice.grading import entered, grade, preview
 from chainrule.play.practice.reading import MOST_TYPED
 
@@ -52,7 +62,7 @@ def hint(request: Mapping[str, Any]) -> dict[str, Any]:
         "number": number,
         "total": len(found.hints),
         "words": words(line.words),
-        "formula": formula(line.latex),
+        "formulas": formulas(line.latex),
         "last": last,
         "answer": answers,
     }

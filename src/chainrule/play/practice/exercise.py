@@ -154,8 +154,13 @@ def say(text: str) -> dict[str, Any]:
 
 
 def display(latex: str) -> dict[str, Any]:
-    """A formula of the prompt on a line of its own."""
-    return {"block": "formula", "formula": formula(latex)}
+    r"""Formulas of the prompt on a line of their own; ``\quad`` stands between two."""
+    return {"block": "formulas", "formulas": formulas(latex)}
+
+
+def formulas(latex: str | None) -> list[Any]:
+    r"""Formulas with ``\quad`` between them, one by one."""
+    return [formula(one) for one in latex.split(r" \quad ")] if latex else []
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> dict[str, Any]:

@@ -113,7 +113,7 @@ def rounded_early(text: Any, given: float, right: float) -> bool:
     digits = reading.places(text) if isinstance(text, str) else None
     if digits is None or digits == 0 or given == 0:
         return False
-    return abs(given - right) <= 0.6 * 10.0**-digits and abs(given - right) <= 0.05 * abs(right)
+    return abs(given - right) <= 0.6 * 10.0**-digits and abs(given - right) <= 0.02 * abs(right)
 
 
 # ------------------------------------------------------------------------------------------------------------- grade

@@ -118,7 +118,7 @@ def _both_sides(draws: Draws) -> Draft:
             Mistake("smooth-at-kink", {"left": right, "right": right}),
             Mistake("smooth-at-kink", {"left": left, "right": left}),
             *(
-                Mistake("wrong-branch", {"left": left, "right": right, "here": value}, _at_kink(text))
+                Mistake("at-the-kink", {"left": left, "right": right, "here": value}, _at_kink(text))
                 for value in (left, right, mean, 0.0)
             ),
         ],
@@ -135,9 +135,9 @@ def _both_sides(draws: Draws) -> Draft:
 
 def _at_kink(text: str) -> str:
     if "max" in text:
-        return "Both sides are right. At the tie, max gives each argument half of what arrives."
+        return "At the tie, max gives each argument half of what arrives."
     name = "ReLU" if "relu" in text else "the absolute value"
-    return f"Both sides are right. At 0 the engine's derivative of {name} is 0; what stands beside it counts as usual."
+    return f"At 0 the engine's derivative of {name} is 0; what stands beside it counts as usual."
 
 
 def _batch(draws: Draws) -> Draft:

@@ -67,6 +67,7 @@ SENTENCES: dict[str, str] = {
     "passes.",
     "closed-gate": "This takes the ReLU as off. Its input is above 0 here, so its derivative is 1.",
     "wrong-branch": "This is the branch that was not chosen. Only the larger of two values has a say.",
+    "at-the-kink": "Both sides are right. At the kink itself the engine returns another number.",
     "counted-all": "This counts every example. Those whose ReLU is off add nothing.",
     "counted-off": "This counts the examples whose ReLU is off: it is the other ones that count.",
     "forgot-input": "This is what you get if you only count the examples that are on: each adds its own input $x$.",

@@ -63,7 +63,9 @@ _TOKEN = re.compile(r"\s*(?:(\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)|
 def expression_text(text: str, letters: Sequence[str]) -> str:
     """The engine's way of writing what was typed: signs of products put in, powers as ``**``."""
     found = text.translate(_SIGNS).replace("√", "sqrt").replace("^", "**")
-    found = re.sub(f"-?[{_RAISED}]+", lambda m: "**" + "".join(str(_RAISED.index(c)) for c in m.group()), found)
+    for sign, fraction in (("½", "(1/2)"), ("¼", "(1/4)"), ("¾", "(3/4)")):
+        found = found.replace(sign, fraction)
+    found = re.sub(f"\u207b?[{_RAISED}]+", lambda m: "**" + "".join(_lowered(c) for c in m.group()), found)
     head, equals, tail = found.partition("=")
     if equals and "=" not in tail and re.fullmatch(r"[\w\s/'()∂|]{0,30}", head):
         found = tail
@@ -76,6 +78,11 @@ def expression_text(text: str, letters: Sequence[str]) -> str:
         out.append(number or name or sign)
         last = kind
     return " ".join(out)
+
+
+def _lowered(raised: str) -> str:
+    """The digit or sign that stands above."""
+    return str(_RAISED.index(raised)) if raised in _RAISED else "-"
 
 
 def _multiplied(last: str, kind: str, before: str, letters: Sequence[str]) -> bool:
@@ -114,11 +121,13 @@ def _problem(error: ExpressionError, written: str, letters: Sequence[str]) -> st
     lonely = re.search(rf"\b({'|'.join(FUNCTIONS)})\b\s*(?!\s*\()", written)
     if lonely:
         name = lonely.group(1)
-        return f"This can't be read: write what {name} is taken of in brackets, {name}({letters[0] if letters else 2})."
+        return f"This can't be read: write what {name} is taken of in brackets, {name}({letters[0] if letters else '…'})."
     said = error.problem.removeprefix("the expression can't be read: ")
     known = re.fullmatch(r"there is no function (\w+)", said)
     if known and len(known.group(1)) == 1:
         return f"This can't be read: write a product with {known.group(1)} as {known.group(1)}*(…)."
+    if said.startswith("invalid syntax"):
+        return "This can't be read as a formula yet: something is missing, or there is a sign too many."
     return f"This can't be read: {said}."
 
 
