@@ -147,13 +147,15 @@ class Served:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def client(self, *, origin: str | None = "", hello: bool = True, path: str = "/ws", **more: Any) -> Client:
+    def client(
+        self, *, origin: str | None = "", hello: bool = True, path: str = "/ws", kept: int = 1000, **more: Any
+    ) -> Client:
         """A connected page; ``origin`` None sends none."""
         from websockets.sync.client import connect
 
         given = self.url if origin == "" else origin
         opened = connect(f"ws://127.0.0.1:{self.port}{path}", origin=given, compression=None, max_size=64 << 20, **more)
-        client = Client(opened.__enter__(), opened)
+        client = Client(opened.__enter__(), opened, kept=kept)
         if hello:
             client.hello()
         return client

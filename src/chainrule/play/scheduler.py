@@ -15,6 +15,8 @@ from collections import deque
 from typing import Protocol
 
 SLICE = 0.010  # seconds of training per turn: short beside what a person notices, long beside what changing over costs
+SHORTEST = 0.002
+ROUND = 0.100  # seconds in which everybody should have had a turn, as long as that leaves the shortest slice
 _MOST_WORKERS = 4
 
 _log = logging.getLogger("chainrule.play")
@@ -125,12 +127,16 @@ class Scheduler:
             elif (more or again) and not self._closed:
                 self._enter(task)
 
+    def _slice(self) -> float:
+        others = len(self._queue) / len(self._threads)
+        return min(self.slice_seconds, max(SHORTEST, ROUND / (1 + others)))
+
     def _work(self) -> None:
         while (task := self._next()) is not None:
             favoured = id(task) in self._favoured
             more = False
             try:
-                more = task.turn(self.slice_seconds)
+                more = task.turn(self._slice())
             except Exception:  # a thread that ends would take its share of all pages with it
                 _log.exception("a turn failed")
             self._done(task, more, favoured)

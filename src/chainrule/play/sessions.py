@@ -32,13 +32,14 @@ _log = logging.getLogger("chainrule.play")
 class Session:
     """A player, the page that it plays for (None after a drop), and its place in the scheduler."""
 
-    def __init__(self, player: Player, token: str, scheduler: Scheduler, pool: Executor) -> None:
+    def __init__(self, player: Player, token: str, scheduler: Scheduler, pool: Executor, slow: Executor) -> None:
         self.player = player
         self.token = token
         self.page: Page | None = None
         self.freeing: asyncio.TimerHandle | None = None
         self._scheduler = scheduler
         self._pool = pool
+        self._slow = slow  # for exports, which may take seconds
         self._asked = 0  # answers that are being computed: training waits for them, not they for it
         self._changed = True
 
@@ -80,12 +81,21 @@ class Session:
         """What the player answers, and ``more``, as the text of a message.  All of it is done in a thread."""
 
         def work() -> str:
-            return written({"id": message["id"], "ok": self.player.answer(message) | (more or {})})
+            answer = self._export(message) if message["do"] == "export" else self.player.answer(message)
+            return written({"id": message["id"], "ok": answer | (more or {})})
 
         self._asked += 1
-        future = asyncio.get_running_loop().run_in_executor(self._pool, work)
+        pool = self._slow if message["do"] == "export" else self._pool
+        future = asyncio.get_running_loop().run_in_executor(pool, work)
         future.add_done_callback(self._answered)  # also when nobody waits for it any more
         return await future
+
+    def _export(self, message: dict[str, Any]) -> dict[str, Any]:
+        from chainrule.play.export import export
+        from chainrule.play.player import Player as Playground
+
+        assert isinstance(self.player, Playground)
+        return {**export(self.player, message)}
 
     def _answered(self, _: Any) -> None:
         self._asked -= 1
@@ -102,12 +112,13 @@ class Sessions:
     """All of them, by token.  Used in the event loop only."""
 
     def __init__(
-        self, make_player: Callable[[], Player], scheduler: Scheduler, pool: Executor,
+        self, make_player: Callable[[], Player], scheduler: Scheduler, pool: Executor, slow: Executor,
         *, most: int = MOST_PLAYERS, kept_seconds: float = KEPT_SECONDS,
     ) -> None:  # fmt: skip
         self._make_player = make_player
         self._scheduler = scheduler
         self._pool = pool
+        self._slow = slow
         self._most = most
         self._kept_seconds = kept_seconds
         self._by_token: dict[str, Session] = {}
@@ -144,7 +155,7 @@ class Sessions:
                 raise
         finally:
             self._coming -= 1
-        session = Session(player, secrets.token_urlsafe(24), self._scheduler, self._pool)
+        session = Session(player, secrets.token_urlsafe(24), self._scheduler, self._pool, self._slow)
         self._by_token[session.token] = session
         return session
 

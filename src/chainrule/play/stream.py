@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 1 << 20  # of a message that brings data or a state
 MOST_BYTES_ELSE = 1 << 16
+# A state of the largest network is more than 64 kB, and so is a table of CSV.
 LARGE = frozenset({"load", "data"})
 MESSAGES_PER_SECOND = 200.0
 BURST = 200.0  # how many at once, after a pause

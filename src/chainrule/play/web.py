@@ -87,7 +87,8 @@ def make_app(
     scheduler = Scheduler(workers)
     answering = ThreadPoolExecutor(_THREADS, "chainrule-answer")
     asking = ThreadPoolExecutor(_THREADS, "chainrule-room")
-    sessions = Sessions(player, scheduler, answering, most=most_players, kept_seconds=kept_seconds)
+    exporting = ThreadPoolExecutor(1, "chainrule-export")
+    sessions = Sessions(player, scheduler, answering, exporting, most=most_players, kept_seconds=kept_seconds)
     sockets = 0
 
     async def talk(websocket: WebSocket) -> None:
@@ -108,7 +109,7 @@ def make_app(
         patrol.cancel()
         sessions.close()
         await asyncio.get_running_loop().run_in_executor(None, scheduler.close)
-        for pool in (answering, asking):
+        for pool in (answering, asking, exporting):
             pool.shutdown(wait=False, cancel_futures=True)
 
     table = assets.table()
@@ -173,6 +174,9 @@ class _Rooms:
         self._waiting = 0
 
     async def post(self, request: Request) -> Response:
+        from starlette.requests import ClientDisconnect
+        from starlette.responses import Response
+
         room, name = request.path_params["room"], request.path_params["name"]
         endpoint = self._endpoints.get(room, {}).get(name)
         if endpoint is None:
@@ -190,13 +194,13 @@ class _Rooms:
             return _json({"error": in_words(error)}, 400)
         except _TooLarge as error:
             return _json({"error": in_words(error.words)}, 413, {"connection": "close"})
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody is there to read it
         except TimeoutError:
             return _json({"error": {"what": "the request did not arrive", "expected": f"within {BODY_SECONDS:.0f} s",
                                     "fix": "send it again"}}, 408, {"connection": "close"})  # fmt: skip
         finally:
             self._waiting -= 1
-        from starlette.responses import Response
-
         return Response(text, 200, {"cache-control": "no-store"}, "application/json")
 
 
