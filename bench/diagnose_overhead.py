@@ -1,10 +1,10 @@
-"""What watching a training costs: the steps ``fit(..., diagnose=n)`` measures against those it does not, in one run.
+"""What watching a training costs: ``fit(..., diagnose=100)`` against ``fit(...)``, in turns, epoch by epoch.
 
-    OPENBLAS_NUM_THREADS=1 BENCH_CLOCK=cpu python -m bench.diagnose_overhead
+    OPENBLAS_NUM_THREADS=1 CHAINRULE_THREADS=1 BENCH_CLOCK=cpu python -m bench.diagnose_overhead
 
-Every tenth step is measured, so that a run has many of both kinds side by side and a shared machine's drift hits both;
-the cost of one in a hundred follows from the medians.  The first tenth of the steps, which compiles, is left out, and
-so is the report, which is made when it is asked for.
+What comes once (tracing, the first looks with NumPy, compiling the program) falls into the first epochs; what comes
+with every look is told by the medians of the later ones.  Both are printed, and the share of a whole training of
+``--steps`` steps.  The report, which is made when it is asked for, is left out.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from chainrule.train import fit
 
 NETWORKS = {"64-128-10, batch 64": ((64, 128, 10), 64), "784-128-10, batch 64": ((784, 128, 10), 64),
             "784-512-512-10, batch 128": ((784, 512, 512, 10), 128)}  # fmt: skip
-EVERY = 10
+EVERY = 100
+PER_EPOCH = 500
+FIRST = 4  # epochs: what comes once is over by then
 
 
 def loss(model: Any, x: Any, y: Any) -> Any:
@@ -30,32 +32,45 @@ def loss(model: Any, x: Any, y: Any) -> Any:
     return nn.cross_entropy(model(x), y)
 
 
-def step_times(sizes: tuple[int, ...], batch: int, steps: int) -> tuple[float, float]:
-    """Median seconds of a step that is not measured, and of one that is."""
+def epoch_times(sizes: tuple[int, ...], batch: int, epochs: int, diagnose: int | None) -> list[float]:
+    """Seconds of each epoch."""
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((batch * steps, sizes[0])).astype(np.float32)
+    x = rng.standard_normal((batch * PER_EPOCH, sizes[0])).astype(np.float32)
     y = rng.integers(0, sizes[-1], len(x))
-    times: list[float] = []
-    fit(nn.MLP.init(sizes, rng=rng), loss, (x, y), epochs=1, batch_size=batch, progress=False, diagnose=EVERY,
-        on_step=lambda end: times.append(CLOCK()))  # fmt: skip
-    taken = list(enumerate(np.diff(times), start=1))[steps // 10 :]
-    measured = [seconds for step, seconds in taken if step % EVERY == 0]
-    return statistics.median(s for step, s in taken if step % EVERY), statistics.median(measured)
+    times = [CLOCK()]
+
+    def after_epoch(end: Any) -> None:
+        times.append(CLOCK())
+
+    fit(nn.MLP.init(sizes, rng=rng), loss, (x, y), epochs=epochs, batch_size=batch, progress=False,
+        callbacks=[after_epoch], diagnose=diagnose)  # fmt: skip
+    return [float(seconds) for seconds in np.diff(times)]
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print a table of both backends."""
+    """Print a table of the backends."""
     parser = argparse.ArgumentParser(prog="python -m bench.diagnose_overhead", description=__doc__)
-    parser.add_argument("--steps", type=int, default=400, help="per training (default 400)")
-    parser.add_argument("--backends", default="numpy,native", help="default: numpy,native")
+    parser.add_argument("--steps", type=int, default=5000, help="per training (default 5000)")
+    parser.add_argument("--rounds", type=int, default=5, help="trainings of each kind (default 5)")
+    parser.add_argument("--backends", default="native,numpy", help="default: native,numpy")
     options = parser.parse_args(arguments)
-    print(f"{'network':<28}{'backend':<9}{'µs a step':>10}{'measured':>10}{'diagnose=100':>14}")
+    epochs = max(FIRST + 2, -(-options.steps // PER_EPOCH))
+    titles = ("µs a step", "µs a look", "looks", "ms once", "in all")
+    print(f"{'network':<28}{'backend':<9}" + "".join(f"{title:>11}" for title in titles))
     for name, (sizes, batch) in NETWORKS.items():
         for backend in options.backends.split(","):
             os.environ["CHAINRULE_JIT"] = backend
-            plain, seen = step_times(sizes, batch, options.steps)
-            extra = (seen - plain) / plain / 100
-            print(f"{name:<28}{backend:<9}{1e6 * plain:>10,.0f}{1e6 * seen:>10,.0f}{extra:>+13.1%}", flush=True)
+            epoch_times(sizes, batch, 3, EVERY)  # fills the cache of compiled code
+            runs = [(epoch_times(sizes, batch, epochs, None), epoch_times(sizes, batch, epochs, EVERY))
+                    for _ in range(options.rounds)]  # fmt: skip
+            plain = statistics.median(t for alone, _ in runs for t in alone[FIRST:]) / PER_EPOCH
+            seen = statistics.median(t for _, watched in runs for t in watched[FIRST:]) / PER_EPOCH
+            look = (seen - plain) * EVERY
+            extra = statistics.median(sum(watched) - sum(alone) for alone, watched in runs)
+            once = extra - (seen - plain) * PER_EPOCH * epochs
+            whole = extra / statistics.median(sum(alone) for alone, _ in runs)
+            print(f"{name:<28}{backend:<9}{1e6 * plain:>11,.0f}{1e6 * look:>11,.0f}{seen / plain - 1:>+11.1%}"
+                  f"{1e3 * once:>11,.0f}{whole:>+11.1%}", flush=True)  # fmt: skip
 
 
 if __name__ == "__main__":

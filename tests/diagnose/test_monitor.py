@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import json
+import sys
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,7 @@ from chainrule.base import trees
 from chainrule.base.errors import OptionError, TrainingError, UnsupportedError
 from chainrule.diagnose import Report, diagnose
 from chainrule.train import fit, monitor
+from chainrule.train.together import Together
 
 
 def watched(model: Any, loss: Any, data: Any, every: int = 5, **options: Any) -> Any:
@@ -141,3 +145,35 @@ def test_bad_counts_and_nothing_to_diagnose_with(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(monitor, "MAKERS", [])
     with pytest.raises(UnsupportedError, match=r"(?s)nothing is there to diagnose with.*import chainrule"):
         watched(model, classify, data)
+
+
+def test_looks_beside_the_training_find_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    watcher = sys.modules["chainrule.diagnose.monitor"]
+    monkeypatch.setattr(watcher, "_WITH_NUMPY", 2)  # both ways of running the program
+    reports = []
+    for beside in (False, True):
+        monkeypatch.setattr(watcher, "has_idle_core", lambda beside=beside: beside)
+        reports.append(watched(mlp(0, 8, *[16] * 6, 3, activation="sigmoid"), classify, blobs(0, rows=320)).diagnosis)
+    assert json.dumps(reports[0].to_dict()) == json.dumps(reports[1].to_dict())
+    assert reports[0].kinds == ("vanishing",)
+
+
+def test_the_compiled_program_measures_what_numpy_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    watcher = sys.modules["chainrule.diagnose.monitor"]
+    found = []
+    for calls in (0, 100):
+        monkeypatch.setattr(watcher, "_WITH_NUMPY", calls)
+        found.append(watched(mlp(0, 8, 32, 32, 3), classify, blobs(0, rows=320)).diagnosis.history)
+    for compiled, plain in zip(*found, strict=True):
+        for name in ("loss", "gradient", "delta", "update", "mean", "std", "saturated", "dead"):
+            np.testing.assert_allclose(getattr(compiled, name), getattr(plain, name), rtol=1e-3, atol=1e-6)
+
+
+def test_parts_of_an_epoch_are_as_even_as_they_can_be() -> None:
+    for batches, every in itertools.product((1, 5, 21, 22, 100, 937), (1, 9, 100)):
+        together = Together(None, batches, None, every, True)
+        starts = [batch for batch in range(batches) if together.starts(batch)]
+        gaps = np.diff([*starts, batches])
+        assert starts[0] == 0
+        assert gaps.min() >= min(every, batches)
+        assert gaps.max() < 2 * max(every, 1) + len(starts) or len(starts) == 1

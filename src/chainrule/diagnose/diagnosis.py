@@ -21,6 +21,7 @@ from chainrule.diagnose.flatten import flat
 from chainrule.diagnose.inputs import input_facts, label_range_problem, label_shape_problem
 from chainrule.diagnose.losses import Pair, find_pair, squared_difference
 from chainrule.diagnose.measure import (
+    MULTIPLES,
     Measurement,
     make_measure,
     measurement,
@@ -31,11 +32,12 @@ from chainrule.diagnose.measure import (
 from chainrule.diagnose.probes import (
     StepSize,
     all_values,
-    along_step,
     layer_gain,
+    longest,
     noise_of_parts,
     noise_scale,
     reach,
+    step_size,
 )
 from chainrule.diagnose.report import Report, Subject
 from chainrule.diagnose.structure import Network, read_network
@@ -80,9 +82,8 @@ def diagnose(
     subject = Subject(model, loss, tuple(batch), optimizer, network, call)
     rows = len(batch[0]) if np.ndim(batch[0]) else 1
     with np.errstate(all="ignore"):
-        results = jit(make_measure(network, rows), backend=backend)(*inputs)
-        found = measurement(0, rows, results)
-        gradients = list(results[4])
+        numbers, gradients = jit(make_measure(network, rows), backend=backend)(*inputs)
+        found = measurement(network, 0, rows, [float(n) for n in numbers])
         step: StepSize | None = None
         if optimizer is not None and found.finite:
             found, step = _step(network, found, inputs, gradients, subject, optimizer_state)
@@ -200,6 +201,12 @@ def _deltas(network: Network, inputs: Sequence[Any]) -> dict[int, Any]:
     return dict(zip(ends, found, strict=True))
 
 
+def gradients_of(network: Network, inputs: Sequence[Any]) -> list[Any]:
+    """The loss's gradient by each parameter, of the graph on ``inputs``."""
+    graph = with_cotangents(network.graph, range(network.parameters), ())
+    return graph(*inputs, np.ones((), network.graph.output_specs[0].dtype))[1 : 1 + network.parameters]
+
+
 def _histogram(values: Any) -> tuple[tuple[int, ...], tuple[float, float]]:
     shown = np.ravel(values).astype(np.float64)
     low, high = float(shown.min()), float(shown.max())
@@ -226,9 +233,9 @@ def _step(
         return float(network.graph(*moved, *inputs[len(leaves) :])[0])
 
     numbers = step_numbers(gradients, leaves, after, trees.leaves(bare))
-    found = with_update(found, numbers, loss_at(1.0))
-    ratios = [row.update for row in layer_rows(network, found)]
-    return found, along_step(found, ratios, loss_at)
+    found = with_update(found, [float(n) for n in numbers], loss_at(1.0))
+    tried = longest(found.loss, found.after, map(loss_at, MULTIPLES)) if found.predicted < 0 else 1.0
+    return found, step_size(found, [row.update for row in layer_rows(network, found)], tried)
 
 
 def _noise(found: Measurement, loss: Callable[..., Any], arguments: tuple[Any, ...], rows: int) -> float:
@@ -236,7 +243,7 @@ def _noise(found: Measurement, loss: Callable[..., Any], arguments: tuple[Any, .
     if not found.finite:
         return float("nan")
     if np.isfinite(found.per_example):
-        return noise_scale(found.per_example, found.gradient**2, rows)
+        return noise_scale(found.per_example, found.gradient * found.gradient, rows)
     model, *batch = [a for a in arguments if a is not None]
     keyed = len(arguments) > 1 + len(batch)
     gradient = jit(grad(lambda m, *b: loss(m, *b, None) if keyed else loss(m, *b)))

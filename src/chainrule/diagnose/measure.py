@@ -14,22 +14,27 @@ Does not do: judging (see ``verdicts``), singular values and curvature (see ``pr
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from chainrule.base import trees
 from chainrule.base.arrays import is_differentiable
 from chainrule.diagnose.structure import Activation, Block, Network, piece_between
 from chainrule.graph.builder import Builder
 from chainrule.graph.graph import Graph
 from chainrule.ops.expr import Expr
+from chainrule.optim import Optimizer, apply_updates
 from chainrule.trace.tracer import run
 from chainrule.transforms.forward import jvp_graph
 from chainrule.transforms.reverse import vjp_graph
 
 # A unit is saturated where its slope is below this share of the largest slope of its activation.
 SATURATED = 0.05
+_BLOCK, _PARAMETER, _STEP = 10, 3, 4  # numbers for each block, parameter, and parameter's update
+MULTIPLES = tuple(10.0**power for power in range(1, 7))  # of a step, to see how much longer it may be
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +137,11 @@ def _without_probes(whole: Graph, first: int, count: int, order: Sequence[int]) 
 
 
 def make_measure(network: Network, rows: int) -> Callable[..., Any]:
-    """``measure(*inputs of the graph) -> (loss, block rows, parameter rows, per example, gradients)``, to be jitted."""
+    """``measure(*inputs of the graph) -> (numbers, gradients)``, to be traced; :func:`measurement` reads the numbers.
+
+    They are single numbers, not yet averages and roots, which cost a line each: loss, mean squared norm of the rows'
+    gradients, ten for each block, three for each parameter.
+    """
     graph, count = network.graph, network.parameters
     targets = list(dict.fromkeys(t for b in network.blocks for t in (b.z, *(a.after for a in b.activations))))
     whole = with_cotangents(graph, range(count), targets)
@@ -147,11 +156,12 @@ def make_measure(network: Network, rows: int) -> Callable[..., Any]:
         values = dict(zip(targets, rest[len(targets) :], strict=True))
         known = dict(zip(data, run(values_of, list(inputs)), strict=True))
         slopes = _Slopes(network, values, inputs)
-        blocks = [_block_row(block, values, cotangents, slopes) for block in network.blocks]
-        table = np.stack(blocks) if blocks else np.zeros((0, 10))
-        parameters = np.stack([_parameter_row(g, w) for g, w in zip(gradients, inputs, strict=False)])
-        per_example = _per_example(network, known, cotangents, rows)
-        return results[0], table, parameters, per_example, tuple(gradients)
+        numbers = [results[0], _per_example(network, known, cotangents, rows)]
+        for block in network.blocks:
+            numbers += _block_numbers(block, values, cotangents, slopes)
+        for gradient, weight in zip(gradients, inputs, strict=False):
+            numbers += [_squares(gradient), _squares(gradient - np.mean(gradient)), _squares(weight)]
+        return numbers, gradients
 
     return measure
 
@@ -184,32 +194,40 @@ class _Slopes:
         return run(jvp_graph(piece, (0,)), [self.values[before], *others, ones])[1]
 
 
-def _block_row(block: Block, values: dict[int, Any], cotangents: dict[int, Any], slopes: _Slopes) -> Any:
-    """The numbers of :class:`BlockStats`, stacked."""
+def _squares(array: Any) -> Any:
+    return np.sum(array * array)
+
+
+def _block_numbers(block: Block, values: dict[int, Any], cotangents: dict[int, Any], slopes: _Slopes) -> list[Any]:
+    """What :func:`_block_stats` makes :class:`BlockStats` of."""
     z, delta = values[block.z], cotangents[block.z]
     seen = [values[a.after] for a in block.activations] or [z]
     size = sum(int(np.prod(a.shape)) for a in seen)
     mean = sum(np.sum(a) for a in seen) / size
-    square = sum(np.sum((a - mean) ** 2) for a in seen) / size
-    zero = sum(np.sum((a == 0).astype(z.dtype)) for a in seen) / size
-    saturated = dead = 0.0 * mean
+    square = sum(_squares(a - mean) for a in seen)
+    zero = sum(np.sum((a == 0).astype(z.dtype)) for a in seen)
+    saturated = dead = np.zeros((), z.dtype)
     for activation, a in zip(block.activations, seen, strict=False):
         slope = np.abs(slopes.of(activation))
-        flat = (slope < SATURATED * activation.curve.steepest).astype(z.dtype)
-        saturated = saturated + np.sum(flat) / size
+        saturated = saturated + np.sum((slope < SATURATED * activation.curve.steepest).astype(z.dtype))
         units = np.max(np.reshape(slope, (-1, slope.shape[-1] if slope.ndim else 1)), axis=0)
-        dead = dead + np.mean((units == 0).astype(z.dtype)) * (int(np.prod(a.shape)) / size)
+        dead = dead + np.mean((units == 0).astype(z.dtype)) * int(np.prod(a.shape))
     low, high = seen[0].min(), seen[0].max()
     for a in seen[1:]:
         low, high = np.minimum(low, a.min()), np.maximum(high, a.max())
-    after = sum(np.sum(cotangents[a.after] ** 2) for a in block.activations) if block.activations else np.sum(delta**2)
-    row = [mean, np.sqrt(square), low, high, zero, saturated, dead, np.sqrt(np.sum(delta**2)), np.sqrt(after)]
-    return np.stack([*row, np.sqrt(np.mean(z * z))])
+    arrived = _squares(delta)
+    after = sum(_squares(cotangents[a.after]) for a in block.activations) if block.activations else arrived
+    return [mean, square, low, high, zero, saturated, dead, arrived, after, _squares(z)]
 
 
-def _parameter_row(gradient: Any, weight: Any) -> Any:
-    spread = np.sqrt(np.mean((gradient - np.mean(gradient)) ** 2))
-    return np.stack([np.sqrt(np.sum(gradient**2)), spread, np.sqrt(np.sum(weight**2))])
+def _block_stats(network: Network, block: Block, numbers: Sequence[float]) -> BlockStats:
+    mean, square, low, high, zero, saturated, dead, delta, after, whole = numbers
+    lines = network.graph.lines
+    size = sum(int(np.prod(lines[a.after].spec.shape)) for a in block.activations)
+    own = int(np.prod(lines[block.z].spec.shape))
+    size = size or own
+    return BlockStats(mean, math.sqrt(square / size), low, high, zero / size, saturated / size, dead / size,
+                      math.sqrt(delta), math.sqrt(after), math.sqrt(whole / own))  # fmt: skip
 
 
 def _per_example(network: Network, known: dict[int, Any], cotangents: dict[int, Any], rows: int) -> Any:
@@ -228,34 +246,97 @@ def _per_example(network: Network, known: dict[int, Any], cotangents: dict[int, 
     return np.asarray(np.nan) if total is None else total
 
 
-def measurement(step: int, rows: int, results: Any) -> Measurement:
+def measurement(network: Network, step: int, rows: int, numbers: Sequence[float]) -> Measurement:
     """What :func:`make_measure`'s function returned, as a :class:`Measurement`."""
-    loss, table, parameters, per_example, _ = results
-    blocks = tuple(BlockStats(*row) for row in np.asarray(table, np.float64).tolist())
-    weights = tuple(ParameterStats(*row) for row in np.asarray(parameters, np.float64).tolist())
-    gradient = float(np.sqrt(sum(p.gradient**2 for p in weights)))
-    return Measurement(step, rows, float(loss), blocks, weights, float(per_example), gradient)
+    loss, per_example, *rest = numbers
+    split = _BLOCK * len(network.blocks)
+    blocks = [
+        _block_stats(network, block, row)
+        for block, row in zip(network.blocks, _rows(rest[:split], _BLOCK), strict=True)
+    ]
+    weights, squares = [], 0.0
+    for (gradient, spread, weight), shape in zip(_rows(rest[split:], _PARAMETER), _shapes(network), strict=True):
+        size = max(int(np.prod(shape)), 1)
+        weights.append(ParameterStats(math.sqrt(gradient), math.sqrt(spread / size), math.sqrt(weight)))
+        squares += gradient
+    return Measurement(step, rows, loss, tuple(blocks), tuple(weights), per_example, math.sqrt(squares))
+
+
+def _rows(numbers: Sequence[float], width: int) -> list[Sequence[float]]:
+    return [numbers[i : i + width] for i in range(0, len(numbers), width)]
+
+
+def _shapes(network: Network) -> list[tuple[int, ...]]:
+    return [tuple(line.spec.shape) for line in network.graph.lines[: network.parameters]]
 
 
 def step_numbers(gradients: Sequence[Any], before: Sequence[Any], after: Sequence[Any], bare: Sequence[Any]) -> Any:
-    """Per parameter, to be jitted: ‖u‖, ⟨g, u⟩, ⟨u, w⟩ and ‖u - b‖ of the update u that took w from ``before`` to
-    ``after``, the gradient g, and the update b that the optimizer makes where all parameters are 0: without decay."""
-    rows = []
+    """Per parameter: ‖u‖², ⟨g, u⟩, ⟨u, w⟩ and ‖u - b‖² of the update u that took w from ``before`` to ``after``,
+    the gradient g, and the update b that the optimizer makes where all parameters are 0: without decay."""
+    numbers = []
     for gradient, old, new, without in zip(gradients, before, after, bare, strict=True):
         change = new - old
-        by_decay = change - without
-        rows.append(np.stack([np.sqrt(np.sum(change * change)), np.sum(gradient * change), np.sum(change * old),
-                              np.sqrt(np.sum(by_decay * by_decay))]))  # fmt: skip
-    return np.stack(rows)
+        numbers += [_squares(change), np.sum(gradient * change), np.sum(change * old), _squares(change - without)]
+    return numbers
 
 
-def with_update(found: Measurement, numbers: Any, loss_after: float) -> Measurement:
+def with_update(found: Measurement, numbers: Sequence[float], loss_after: float) -> Measurement:
     """``found`` with the :func:`step_numbers` of the step that was taken."""
-    rows = []
-    for stats, (size, _, along, by_decay) in zip(found.parameters, np.asarray(numbers, np.float64), strict=True):
+    rows, predicted = [], 0.0
+    for stats, (square, change, along, decayed) in zip(found.parameters, _rows(numbers, _STEP), strict=True):
+        size = math.sqrt(square)
         scale = size * stats.weight
-        towards_zero = -along if by_decay > 0.5 * size else 0.0
-        decay = float(towards_zero / scale) if scale else float("nan")
-        rows.append(dataclasses.replace(stats, update=float(size), decay=decay))
-    predicted = float(np.sum(np.asarray(numbers, np.float64)[:, 1]))
+        towards_zero = -along if math.sqrt(decayed) > 0.5 * size else 0.0
+        rows.append(dataclasses.replace(stats, update=size, decay=towards_zero / scale if scale else float("nan")))
+        predicted += change
     return dataclasses.replace(found, parameters=tuple(rows), predicted=predicted, after=loss_after)
+
+
+def make_look(
+    network: Network, rows: int, optimizer: Optimizer, structure: trees.Structure
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """What a training is watched with: two functions ``(optimizer state, *inputs of the graph)``, to be traced.
+
+    The first measures the step that the optimizer would take now and returns one vector, for :func:`read_look`; its
+    first number is the largest ‖update‖²/‖weight‖² of all weights, then come the loss behind the step and the loss.
+    The second returns the losses behind multiples of that step.
+    """
+    measure, count = make_measure(network, rows), network.parameters
+    weights = sorted({i for layer in network.layers for i in layer.weights}) or list(range(count))
+    seed = np.ones((), network.graph.output_specs[0].dtype)
+
+    def stepped(state: Any, gradients: Sequence[Any], inputs: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        """The parameters behind the step, and the update where all parameters are 0."""
+        gradient = trees.unflatten(structure, list(gradients))
+        model = trees.unflatten(structure, list(inputs[:count]))
+        updates, _ = optimizer.update(gradient, state, model)
+        bare, _ = optimizer.update(gradient, state, trees.map(np.zeros_like, model))
+        return trees.leaves(apply_updates(model, updates)), trees.leaves(bare)
+
+    def look(state: Any, *inputs: Any) -> Any:
+        numbers, gradients = measure(*inputs)
+        new, bare = stepped(state, gradients, inputs)
+        after = run(network.graph, [*new, *inputs[count:]])[0]
+        steps = step_numbers(gradients, inputs[:count], new, bare)
+        sizes = np.stack([numbers[len(numbers) - _PARAMETER * (count - i) + 2] for i in weights])
+        moves = np.stack([steps[_STEP * i] for i in weights])
+        largest = np.max(moves / np.maximum(sizes, np.finfo(sizes.dtype).tiny))
+        return np.stack([largest, after, *numbers, *steps])
+
+    def along(state: Any, *inputs: Any) -> Any:
+        results = run(with_cotangents(network.graph, range(count), ()), [*inputs, seed])
+        new, _ = stepped(state, results[1 : 1 + count], inputs)
+        losses = []
+        for multiple in MULTIPLES:
+            moved = [w + np.asarray(multiple, w.dtype) * (n - w) for w, n in zip(inputs, new, strict=False)]
+            losses.append(run(network.graph, [*moved, *inputs[count:]])[0])
+        return np.stack(losses)
+
+    return look, along
+
+
+def read_look(network: Network, step: int, rows: int, numbers: Any) -> Measurement:
+    """The numbers that :func:`make_look`'s function returned, as a :class:`Measurement`."""
+    _, after, *rest = numbers.tolist()
+    split = len(rest) - _STEP * network.parameters
+    return with_update(measurement(network, step, rows, rest[:split]), rest[split:], after)

@@ -1,49 +1,71 @@
 """The diagnosis of a training run: every n-th step measured, judged at the end over all of them.
 
-A measured step costs about two more: one forward and backward pass with statistics before it, in the same backend as
-the training step, and one forward pass after it.  Steps that are not measured cost one comparison.
+A measured step runs one program more: forward and backward pass with statistics, the update as the optimizer makes it,
+and one forward pass behind it.  It returns one vector of some hundred numbers, which is read when the report is asked
+for.  The training's own arrays are only looked at, and its steps run on in one native call.
 
-A fault that shows at single steps by nature (learning rate, weight decay) has to show at half of the measured steps of
-the second half of the run; noise is averaged over them, and is a fault only where the loss does not fall.
+Where there is a second core, the program runs beside the training, on copies (see ``beside``).  Compiling it takes
+longer than running it with NumPy a few times, so the first steps are measured with NumPy: a short run compiles nothing.
 
-Does not do: changing the run.
+Does not do: changing the run; judging (see ``story``).
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from chainrule.api import jit
 from chainrule.base import trees
-from chainrule.diagnose.diagnosis import deep_findings, read
-from chainrule.diagnose.findings import Findings, Verdict, layer_rows, level_rows, with_symmetry
-from chainrule.diagnose.measure import Measurement, make_measure, measurement, step_numbers, with_update
-from chainrule.diagnose.probes import StepSize, along_step, noise_scale
+from chainrule.diagnose.beside import Queue, has_idle_core
+from chainrule.diagnose.diagnosis import deep_findings, gradients_of, read
+from chainrule.diagnose.findings import Findings, layer_rows, level_rows, with_symmetry
+from chainrule.diagnose.measure import make_look, read_look
+from chainrule.diagnose.probes import longest, noise_scale, step_size
 from chainrule.diagnose.record import Record, record_of
-from chainrule.diagnose.report import Report, Subject, onset
+from chainrule.diagnose.report import Report, Subject
+from chainrule.diagnose.story import Story
 from chainrule.diagnose.verdicts import judge
-from chainrule.trace.tracer import run
+from chainrule.graph.evaluate import run_plan
+from chainrule.jitted import Jitted, native_or_numpy, native_program
 from chainrule.train.step import four_arguments
 
-# Beyond this the update is large enough that no longer step needs to be tried.
-_SMALL_UPDATE = 1e-4
-_BY_STEP = frozenset({"rate_high", "rate_low", "weight_decay"})
-_MAKES_ILL = frozenset({"rate_high", "weight_decay"})
-_CAN_COME_OF_STEPS = frozenset({"dead_relu", "saturated", "vanishing", "exploding"})
+_SMALL_UPDATE = 1e-4  # beyond this the update is large enough that no longer step needs to be tried
+_TRIED_EVERY = 4  # small steps: how far one may go changes slowly, and trying costs several forward passes
+_WITH_NUMPY = 10  # calls before a program is compiled
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class _Seen:
-    """The measured step that is under way: copies from before it."""
+    """A measured step: its numbers as the program returned them, and the longest multiple that lowers the loss."""
 
-    inputs: list[Any]
-    gradients: list[Any]
-    bare: list[Any]
-    found: Measurement
+    step: int
+    numbers: Any
+    tried: float
+
+
+class _Program:
+    """A function of arrays traced once, run with NumPy for the first calls and compiled where there are more."""
+
+    def __init__(self, function: Callable[..., Any], arguments: Sequence[Any]) -> None:
+        jitted = Jitted(function)
+        traced, _, _ = jitted.lower(arguments)
+        self.graph, self.captured = traced.graph, traced.captured
+        self.native = jitted.backend == "native" and native_or_numpy() == "native"
+        self.program: Callable[[Sequence[Any]], list[Any]] | None = None
+        self.calls = 0
+
+    def __call__(self, arrays: Sequence[Any]) -> Any:
+        given = [*arrays, *self.captured]
+        self.calls += 1
+        if not self.native or self.calls <= _WITH_NUMPY:
+            return run_plan(self.graph, given)[0]
+        if self.program is None:
+            self.program = native_program(self.graph)
+        return self.program(given)[0]
 
 
 class TrainingMonitor:
@@ -51,74 +73,59 @@ class TrainingMonitor:
 
     def __init__(self, every: int, loss: Callable[..., Any], optimizer: Any, batch_size: int) -> None:
         self.every, self.loss, self.optimizer, self.batch_size = every, four_arguments(loss), optimizer, batch_size
-        self._steps: list[tuple[Measurement, StepSize]] = []
+        self._steps: list[_Seen] = []
         self._subject: Subject | None = None
-        self._first: _Seen | None = None
-        self._seen: _Seen | None = None
+        self._queue: Queue | None = None
+        self._first: list[Any] = []
+        self._last: list[Any] = []
+        self._small = 0
         self._due = 0
         self._rows = 0
 
-    def before(self, step: int, model: Any, optimizer_state: Any, x: Any, y: Any, key: Any) -> bool:
-        """Measure if it is time; a batch that is not whole is passed over."""
-        if step < self._due or (self._rows and len(x) != self._rows):
-            return False
+    def due(self, step: int) -> bool:
+        """Whether it is time to look at step number ``step``."""
+        return step >= self._due
+
+    def look(self, step: int, model: Any, optimizer_state: Any, x: Any, y: Any, key: Any) -> None:
+        """Measure the step that is about to be taken; a batch that is not whole is passed over."""
+        if self._rows and len(x) != self._rows:
+            return
         if self._subject is None:
-            self._prepare(model, x, y, key)
+            self._prepare(model, optimizer_state, x, y, key)
+        assert self._queue is not None
         self._due = step + self.every
-        leaves = [np.array(leaf) for leaf in trees.leaves(model)]
-        inputs = [*leaves, *(np.asarray(b) for b in trees.leaves((x, y, key))), *self._captured]
-        results, bare = self._look(optimizer_state, *inputs)
-        self._seen = _Seen(inputs, list(results[4]), list(bare), measurement(step, len(x), results))
-        return True
+        self._last = self._queue.put(step, trees.leaves((optimizer_state, model)), trees.leaves((x, y, key)))
+        if not self._first:
+            self._first = [np.array(array) for array in self._last[self._states :]]
 
-    def next_step(self, step: int) -> int:
-        """The first step from ``step`` on that it is time to measure."""
-        return max(step, self._due)
-
-    def _prepare(self, model: Any, x: Any, y: Any, key: Any) -> None:
-        """Read the network and build the programs, once: batches of one run have one shape."""
+    def _prepare(self, model: Any, optimizer_state: Any, x: Any, y: Any, key: Any) -> None:
+        """Read the network and trace the program, once: batches of one run have one shape."""
         network, call = read(model, self.loss, (model, x, y, key))
         self._rows = len(x)
         self._subject = Subject(model, self.loss, (x, y), self.optimizer, network, call)
         self._captured = call.inputs[sum(call.counts) :]
-        count, optimizer, structure = network.parameters, self.optimizer, trees.flatten(model)[1]
-        measure = make_measure(network, len(x))
+        self._states = len(trees.leaves(optimizer_state))
+        look, along = make_look(network, len(x), self.optimizer, trees.flatten(model)[1])
+        arguments = (optimizer_state, *trees.leaves((model, x, y, key)), *self._captured)
+        self._look = _Program(look, arguments)
+        self._along = functools.cache(lambda: _Program(along, arguments))
+        self._queue = Queue(self._measure, beside=self._look.native and has_idle_core())
 
-        def look(state: Any, *inputs: Any) -> Any:
-            results = measure(*inputs)
-            zeros = trees.unflatten(structure, [np.zeros_like(w) for w in inputs[:count]])
-            bare, _ = optimizer.update(trees.unflatten(structure, list(results[4])), state, zeros)
-            return results, tuple(trees.leaves(bare))
+    def _measure(self, step: int, arrays: Sequence[Any]) -> None:
+        given = [*arrays, *self._captured]
+        with np.errstate(all="ignore"):
+            numbers = self._look(given)
+            self._steps.append(_Seen(step, numbers, self._longest(numbers, given)))
 
-        def value(*inputs: Any) -> Any:
-            return run(network.graph, list(inputs))[0]
-
-        def finish(new: Any, gradients: Any, bare: Any, *inputs: Any) -> Any:
-            return value(*new, *inputs[count:]), step_numbers(gradients, inputs[:count], new, bare)
-
-        self._look, self._value, self._finish = jit(look), jit(value), jit(finish)
-
-    def after(self, model: Any) -> None:
-        """Finish the step under way: its update, and the loss behind it."""
-        seen, subject = self._seen, self._subject
-        assert seen is not None
-        assert subject is not None
-        count = subject.network.parameters
-        new = [np.asarray(leaf) for leaf in trees.leaves(model)]
-        value, numbers = self._finish(tuple(new), tuple(seen.gradients), tuple(seen.bare), *seen.inputs)
-        found = with_update(seen.found, numbers, float(value))
-
-        def loss_at(multiple: float) -> float:
-            old = seen.inputs[:count]
-            moved = [np.asarray(a + multiple * (b - a), a.dtype) for a, b in zip(old, new, strict=True)]
-            return float(self._value(*moved, *seen.inputs[count:]))
-
-        weights = [found.parameters[i] for layer in subject.network.layers for i in layer.weights]
-        ratios = [p.update / p.weight if p.weight else float("inf") for p in weights]
-        small = max(ratios, default=1.0) < _SMALL_UPDATE
-        self._steps.append((found, along_step(found, ratios, loss_at if small else None)))
-        if self._first is None:
-            self._first = seen
+    def _longest(self, numbers: Any, arrays: Sequence[Any]) -> float:
+        """The longest multiple of a tiny step that lowers the loss, looked for at every fourth of them."""
+        if not numbers[0] < _SMALL_UPDATE**2:
+            return 1.0
+        self._small += 1
+        if self._small % _TRIED_EVERY != 1:
+            return self._steps[-1].tried
+        after, loss = numbers[1:3].tolist()
+        return longest(loss, after, self._along()(arrays).tolist())
 
     @property
     def records(self) -> list[Record]:
@@ -127,91 +134,38 @@ class TrainingMonitor:
 
     def _judged(self) -> list[tuple[Findings, Record]]:
         """What each measured step showed, and its record: worked out when asked for, not while training."""
-        if self._subject is None or self._first is None:
+        if self._subject is None or self._queue is None:
             return []
-        network, first = self._subject.network, self._first
+        self._queue.wait()
+        network, first = self._subject.network, [*self._first, *self._captured]
         out = []
-        for number, (found, step) in enumerate(self._steps):
+        for number, seen in enumerate(self._steps):
+            found = read_look(network, seen.step, self._rows, seen.numbers)
             rows = layer_rows(network, found)
             if not number:  # units that start equal stay equal: once is enough
-                rows = with_symmetry(network, rows, first.inputs, first.gradients)
-            noise = noise_scale(found.per_example, found.gradient**2, found.rows)
+                rows = with_symmetry(network, rows, first, gradients_of(network, first))
+            noise = noise_scale(found.per_example, found.gradient * found.gradient, found.rows)
+            step = step_size(found, [row.update for row in rows], seen.tried)
             findings = Findings(found, rows, level_rows(network, rows), step_size=step, noise=noise)
             out.append((findings, record_of(findings, tuple(v.kind for v in judge(findings)))))
         return out
 
     def report(self) -> Report | None:
         """The verdict over all measured steps; None where none was measured."""
-        seen, subject = self._seen, self._subject
-        if seen is None or subject is None or not self._steps:
+        subject = self._subject
+        if subject is None:
             return None
-        story = _Story(self._judged())
-        count = subject.network.parameters
-        model = trees.unflatten(trees.flatten(subject.model)[1], seen.inputs[:count])
-        batch = tuple(seen.inputs[count : count + 2])
-        subject = dataclasses.replace(subject, model=model, batch=batch)
-        found, step = self._steps[-1]
-        findings = deep_findings(subject.network, found, seen.inputs, seen.gradients, batch)
+        with np.errstate(all="ignore"):
+            story = Story(self._judged())
+            inputs, count = [*self._last[self._states :], *self._captured], subject.network.parameters
+            batch = tuple(inputs[count : count + 2])
+            last = story.findings[-1]
+            gradients = gradients_of(subject.network, inputs)
+            findings = deep_findings(subject.network, last.measurement, inputs, gradients, batch)
         findings = dataclasses.replace(
-            findings, step_size=step, noise=story.noise(self._rows), sampled=self._rows * len(story.half),
+            findings, step_size=last.step_size, noise=story.noise(self._rows), sampled=self._rows * len(story.half),
             batch_size=self.batch_size if story.stands_still else None,
         )  # fmt: skip
+        model = trees.unflatten(trees.flatten(subject.model)[1], inputs[:count])
+        subject = dataclasses.replace(subject, model=model, batch=batch)
         return Report(findings, story.verdicts(findings), tuple(story.records), subject)
-
-
-class _Story:
-    """The measured steps of a run, and what they say together."""
-
-    def __init__(self, judged: Sequence[tuple[Findings, Record]]) -> None:
-        self.findings = [findings for findings, _ in judged]
-        self.records = [record for _, record in judged]
-        self.half = self.records[len(self.records) // 2 :]
-
-    def verdicts(self, last: Findings) -> tuple[Verdict, ...]:
-        """The verdicts of the last step that are not of that step alone, those of most steps, and their onset."""
-        found = tuple(v for v in judge(last) if v.kind not in _BY_STEP or self._lasting(v.kind))
-        found += self._missed([v.kind for v in found])
-        return self._causes_first(onset(found, [(record.step, record.kinds) for record in self.records]))
-
-    def _lasting(self, kind: str) -> bool:
-        return 2 * sum(kind in record.kinds for record in self.half) >= len(self.half)
-
-    def _missed(self, known: Sequence[str]) -> tuple[Verdict, ...]:
-        """Faults of most steps that the last one happens not to have, as the newest step that has them tells."""
-        kinds = dict.fromkeys(kind for record in self.half for kind in record.kinds)
-        out: list[Verdict] = []
-        for kind in kinds:
-            if kind not in known and self._lasting(kind):
-                at = max(i for i, record in enumerate(self.records) if kind in record.kinds)
-                out += [v for v in judge(self.findings[at]) if v.kind == kind]
-        return tuple(out)
-
-    def _causes_first(self, verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
-        """``verdicts`` with a fault of the steps before what came of it: units that were not off from the start were
-        put there by a step."""
-        known = {v.kind: v for v in verdicts}
-        causes: dict[str, Verdict] = {}
-        for verdict in verdicts:
-            if verdict.kind not in _CAN_COME_OF_STEPS or not verdict.since:
-                continue
-            for findings, record in zip(self.findings, self.records, strict=True):
-                kind = next((k for k in record.kinds if k in _MAKES_ILL), None)
-                if kind is not None and record.step < verdict.since:
-                    seen = next(v for v in judge(findings) if v.kind == kind)
-                    causes.setdefault(kind, known.get(kind, dataclasses.replace(seen, since=record.step)))
-                    break
-        return (*causes.values(), *(v for v in verdicts if v.kind not in causes))
-
-    def noise(self, rows: int) -> float:
-        """The noise scale from the averages of the second half: a single step says little."""
-        half = [f.measurement for f in self.findings[len(self.findings) // 2 :]]
-        each = float(np.mean([m.per_example for m in half]))
-        whole = float(np.mean([m.gradient**2 for m in half]))
-        return noise_scale(each, whole, rows)
-
-    @property
-    def stands_still(self) -> bool:
-        """Whether the loss does not fall: where it does, noise does no harm."""
-        losses = [record.loss for record in self.records]
-        third = len(losses) // 3
-        return third >= 3 and not np.mean(losses[-third:]) < 0.95 * np.mean(losses[:third])

@@ -12,14 +12,14 @@ lower bound of the largest.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.base import trees
-from chainrule.diagnose.measure import Measurement, with_cotangents
+from chainrule.diagnose.measure import MULTIPLES, Measurement, with_cotangents
 from chainrule.diagnose.structure import Layer, Network, piece_between
 from chainrule.graph.evaluate import run_plan
 from chainrule.graph.graph import Graph
@@ -29,7 +29,6 @@ from chainrule.transforms.reverse import vjp_graph
 Array = NDArray[Any]
 
 _PRODUCTS = 8
-_MULTIPLES = tuple(10.0**power for power in range(1, 7))
 
 
 def all_values(graph: Graph, arrays: Sequence[Any]) -> list[Any]:
@@ -167,17 +166,23 @@ class StepSize:
     rises: bool
 
 
-def along_step(found: Measurement, ratios: Sequence[float], loss_at: Callable[[float], float] | None) -> StepSize:
-    """What the step of a measurement says of the learning rate; ``loss_at(c)`` is the loss after c times the step."""
+def step_size(found: Measurement, ratios: Iterable[float], tried: float) -> StepSize:
+    """What the step of a measurement says of the learning rate; ``ratios``: ‖update‖/‖weight‖ of each layer;
+    ``tried``: see :func:`longest`."""
     curvature = 2.0 * (found.after - found.loss - found.predicted)
     best = -found.predicted / curvature if curvature > 0 else float("inf")
-    tried = 1.0
-    if loss_at is not None and found.predicted < 0 and not found.after > found.loss:
-        lowest = found.after
-        for multiple in _MULTIPLES:
-            value = loss_at(multiple)
-            if not value < lowest:
-                break
-            lowest, tried = value, multiple
     update = max((r for r in ratios if not np.isnan(r)), default=float("nan"))
     return StepSize(update, best, tried, bool(not found.after <= found.loss))
+
+
+def longest(loss: float, after: float, losses: Iterable[float]) -> float:
+    """The multiple of the step up to which the loss goes on falling: it is ``loss`` before the step, ``after`` behind
+    it, and ``losses`` behind each of ``MULTIPLES``, asked for one by one."""
+    tried, lowest = 1.0, after
+    if not after <= loss:
+        return tried
+    for multiple, value in zip(MULTIPLES, losses, strict=True):
+        if not value < lowest:
+            break
+        lowest, tried = value, multiple
+    return tried

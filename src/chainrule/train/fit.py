@@ -251,7 +251,9 @@ class _Loop:
         keyed = takes_key(self.loss)
         root = random.key(self.seed)
         batches = -(-len(self.train[0]) // self.batch_size)
-        together = Together(step, len(self.train[0]) // self.batch_size, self.every, self.monitor, self.on_step is None)
+        whole_batches = len(self.train[0]) // self.batch_size
+        looks = None if self.monitor is None else self.monitor.every
+        together = Together(step, whole_batches, self.every, looks, self.on_step is None)
         bar = Progress(enabled=show_progress, epochs=self.epochs, steps_per_epoch=batches, done=state.step)
         stopped = self._stop_reason()
         if stopped is None and self.last_saved is None:
@@ -262,11 +264,14 @@ class _Loop:
                 order = permutation(len(self.train[0]), self.seed, state.epoch)
                 while state.batch < batches:
                     before = time.perf_counter()
+                    if together.starts(state.batch):
+                        self._look(order, root if keyed else None)
+                    start = time.perf_counter()
                     if together.fits(state.step, state.batch):
                         self._steps(together, order, root if keyed else None)
                     else:
                         self._step(step, order, random.fold_in(root, state.step) if keyed else None)
-                        together.took(time.perf_counter() - before)
+                        together.took(time.perf_counter() - start)
                     self.seconds_here += time.perf_counter() - before
                     bar.step(state.step, self._last_loss)
                     state.seconds = time.perf_counter() - began
@@ -281,19 +286,25 @@ class _Loop:
                     self._interrupted()
         return self._result(stopped or "epochs")
 
+    def _look(self, order: Array, root: Any) -> None:
+        """Let the monitor look at the step that comes next, where it is time to."""
+        state = self.state
+        if self.monitor is not None and self.monitor.due(state.step):
+            x, y = self._rows(order)
+            key = None if root is None else random.fold_in(root, state.step)
+            self.monitor.look(state.step, state.model, state.optimizer_state, x, y, key)
+
+    def _rows(self, order: Array) -> tuple[Array, Array]:
+        at = order[self.state.batch * self.batch_size : (self.state.batch + 1) * self.batch_size]
+        return self.train[0][at], self.train[1][at]
+
     def _step(self, step: Any, order: Array, key: Any) -> None:
         state = self.state
-        at = order[state.batch * self.batch_size : (state.batch + 1) * self.batch_size]
-        x, y = self.train[0][at], self.train[1][at]
+        x, y = self._rows(order)
         self.replay.keep(state.step, state.model, state.optimizer_state)
-        watched = self.monitor is not None and self.monitor.before(
-            state.step, state.model, state.optimizer_state, x, y, key
-        )
         state.model, state.optimizer_state, loss, norms, sums = step(state.model, state.optimizer_state, x, y, key)
         value, norms, sums = float(loss), np.array(norms, dtype=np.float64), np.asarray(sums)
         self._check(step, value, norms, sums, x, y)
-        if watched and self.monitor is not None:
-            self.monitor.after(state.model)
         self._count([value], norms[None], len(x))
         if self.on_step is not None:
             by_layer = dict(zip(self.layers, norms.tolist(), strict=True))
@@ -308,8 +319,9 @@ class _Loop:
         state.model, state.optimizer_state, losses, norms, sums = together.run(
             state.model, state.optimizer_state, *self.train, rows, state.step, root
         )
-        finite = np.isfinite(losses) & np.isfinite(norms).all(1) & np.isfinite(sums).all(1)
-        good = together.count if finite.all() else int(np.argmin(finite))
+        good = together.count
+        if not (np.isfinite(losses).all() and np.isfinite(norms).all() and np.isfinite(sums).all()):
+            good = int(np.argmin(np.isfinite(losses) & np.isfinite(norms).all(1) & np.isfinite(sums).all(1)))
         norms = np.asarray(norms, np.float64)
         self._count(losses[:good].tolist(), norms[:good], size)
         if good < together.count:
@@ -323,7 +335,7 @@ class _Loop:
         state.batch += len(losses)
         for value in losses:
             state.loss_sum += value * rows
-        state.norm_sums = np.cumsum(np.vstack([state.norm_sums, norms]), axis=0)[-1]  # in order, as one by one
+        state.norm_sums = np.add.accumulate(np.vstack([state.norm_sums, norms]))[-1]  # in order, as one by one
         self.steps_here += len(losses)
         self._last_loss = losses[-1] if losses else self._last_loss
 

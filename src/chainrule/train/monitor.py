@@ -15,23 +15,20 @@ from chainrule.base.errors import UnsupportedError
 
 
 class Monitor(Protocol):
-    """What ``fit`` tells of its steps.  Arrays that are passed are given up by the step: a monitor copies them.
+    """What ``fit`` tells of its steps.
 
-    ``every``: about how many steps lie between two that are looked at.
+    ``every``: about how many steps lie between two that are looked at.  ``fit`` asks at the first step of an epoch, or
+    of an even part of one (see ``together``), so that the steps between run in one call.
     """
 
     every: int
 
-    def before(self, step: int, model: Any, optimizer_state: Any, x: Any, y: Any, key: Any) -> bool:
-        """Called before step number ``step`` (from 0); whether :meth:`after` is to be called behind it."""
+    def due(self, step: int) -> bool:
+        """Whether step number ``step`` (from 0) is to be looked at."""
         ...
 
-    def next_step(self, step: int) -> int:
-        """The first step, of number ``step`` or more, that is worth a call of :meth:`before`."""
-        ...
-
-    def after(self, model: Any) -> None:
-        """Called with the model after a step that was looked at."""
+    def look(self, step: int, model: Any, optimizer_state: Any, x: Any, y: Any, key: Any) -> None:
+        """Called before a step that is due.  The arrays are given up by the step: a monitor copies what it keeps."""
         ...
 
     def report(self) -> Any:

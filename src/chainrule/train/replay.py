@@ -1,14 +1,15 @@
 """Back to a step that went wrong: the weights before it, so that what made them NaN can be looked for.
 
 A training step gives its arrays up (they are donated), so after a step whose loss is NaN the weights before it are
-gone.  A copy is kept every ``EVERY`` steps, and the steps from there on are run again: they are pure functions of the
-seed, and end with the same bits.
+gone.  A copy is kept every ``EVERY`` steps, or every tenth of a second where that is longer, and the steps from there
+on are run again: they are pure functions of the seed, and end with the same bits.
 
 What looks for the cause stands above this folder in the import order and enters itself in ``EXPLAINERS``.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from chainrule.base import trees
 from chainrule.base.errors import TrainingError
 
 EVERY = 100
+_SECONDS = 0.1  # of small steps, a thousand are run again in little time, and copying would be felt
 
 EXPLAINERS: list[Callable[..., str | None]] = []
 """Called with (loss, model, x, y, key) of a step that was not finite; what they return is added to the error."""
@@ -28,17 +30,27 @@ class Replay:
 
     def __init__(self) -> None:
         self._step = -1
-        self._model: Any = None
-        self._state: Any = None
+        self._time = 0.0
+        self._structure: Any = None
+        self._kept: list[Any] = []
 
     def keep(self, step: int, model: Any, state: Any) -> None:
-        """Copy what is there before step number ``step``, unless that was done less than ``EVERY`` steps ago."""
-        if self._step < 0 or not self._step <= step < self._step + EVERY:
-            self._step, self._model, self._state = step, trees.map(np.array, model), trees.map(np.array, state)
+        """Copy what is there before step number ``step``, unless that was done a short while ago."""
+        now = time.perf_counter()
+        if 0 <= self._step <= step and (step < self._step + EVERY or now < self._time + _SECONDS):
+            return
+        self._time = now
+        leaves, structure = trees.flatten((model, state))
+        if self._structure == structure:
+            for kept, leaf in zip(self._kept, leaves, strict=True):
+                np.copyto(kept, leaf)  # into memory that is there: new memory costs more than the copying
+        else:
+            self._structure, self._kept = structure, [np.array(leaf) for leaf in leaves]
+        self._step = step
 
     def model_before(self, step: int, run: Callable[[int, Any, Any], tuple[Any, Any]]) -> Any:
         """The model before step number ``step``; ``run(n, model, state)`` runs step n again."""
-        model, state = self._model, self._state
+        model, state = trees.unflatten(self._structure, [np.array(kept) for kept in self._kept])
         for number in range(self._step, step):
             model, state = run(number, model, state)
         return model

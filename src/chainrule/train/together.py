@@ -1,21 +1,21 @@
 """How many training steps go into one native call.
 
 As many as take a twentieth of a second, so that the progress bar moves and Ctrl-C is heard: one number per run, since
-each is compiled apart; dealt evenly over an epoch's whole batches.  Steps that something outside looks at (a monitor, a
-checkpoint) end a call.
+each is compiled apart.  An epoch's whole batches are dealt into even parts, which a monitor looks at the first step
+of (without one, the epoch is one part), and each part into even calls.  A checkpoint ends a call.
 
-Does not do: batches that are not whole, which go one by one.
+Does not do: batches that are not whole, and the few that are left over by the dealing; they go one by one.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from chainrule.jitted import Jitted
-from chainrule.train.monitor import Monitor
 from chainrule.train.step import make_steps
 
 _SECONDS = 0.05
@@ -26,12 +26,16 @@ _TRIES = 2  # the first step compiles, the second tells how long one takes
 class Together:
     """Steps in one call: :meth:`fits` says whether the next ``count`` may go together, :meth:`run` runs them."""
 
-    def __init__(self, step: Callable[..., Any], batches: int, every: int | None, monitor: Monitor | None,
-                 unseen: bool) -> None:  # fmt: skip
-        """``batches``: whole ones in an epoch; ``every``: steps between checkpoints; ``unseen``: nobody sees each."""
+    def __init__(
+        self, step: Callable[..., Any], batches: int, every: int | None, looks: int | None, unseen: bool
+    ) -> None:
+        """``batches``: whole ones in an epoch; ``every``: steps between checkpoints; ``looks``: the least number of
+        steps between two looks of a monitor; ``unseen``: nobody sees each."""
         self.step = step
         self.count = 1
-        self._batches, self._every, self._monitor = batches, every, monitor
+        self._batches, self._every = batches, every
+        self._parts = max(1, batches // looks) if looks else 1
+        self._part = max(1, batches // self._parts)
         self._left = _TRIES if unseen else 0
         self._steps: Callable[..., Any] | None = None
 
@@ -41,22 +45,27 @@ class Together:
             return
         self._left -= 1
         if self._left == 0 and isinstance(self.step, Jitted) and self.step.backend == "native":
-            most = min(int(_SECONDS / max(seconds, 1e-7)), _MOST, self._batches, self._every or _MOST)
-            if self._monitor is not None:
-                most = min(most, self._monitor.every - 1)
+            most = min(int(_SECONDS / max(seconds, 1e-7)), _MOST, self._part, self._every or _MOST)
             if most > 1:
-                self.count = -(-self._batches // -(-self._batches // most))
+                least = 1 << max(0, math.ceil(math.log2(self._part / most)))  # few lengths, so that caches have them
+                left = {calls: self._part % (self._part // calls) for calls in range(least, 2 * least)
+                        if calls <= self._part}  # fmt: skip
+                self.count = self._part // min(left, key=lambda calls: (left[calls], calls), default=self._part)
                 self._steps = make_steps(self.step)
+
+    def starts(self, batch: int) -> bool:
+        """Whether batch number ``batch`` of the epoch is the first of a part."""
+        return batch % self._part == 0 and batch // self._part < self._parts
 
     def fits(self, step: int, batch: int) -> bool:
         """Whether the next ``count`` steps, from number ``step`` and batch ``batch`` of the epoch on, go together."""
         if self._steps is None:
             return False
         room = self._batches - batch
+        if batch < self._part * self._parts:
+            room = self._part - batch % self._part
         if self._every:
             room = min(room, self._every - step % self._every)
-        if self._monitor is not None:
-            room = min(room, self._monitor.next_step(step) - step)
         return self.count <= room
 
     def run(self, model: Any, state: Any, x: Any, y: Any, rows: Any, step: int, root: Any) -> Any:
