@@ -121,7 +121,8 @@ def _problem(error: ExpressionError, written: str, letters: Sequence[str]) -> st
     lonely = re.search(rf"\b({'|'.join(FUNCTIONS)})\b\s*(?!\s*\()", written)
     if lonely:
         name = lonely.group(1)
-        return f"This can't be read: write what {name} is taken of in brackets, {name}({letters[0] if letters else '…'})."
+        of = letters[0] if letters else "…"
+        return f"This can't be read: write what {name} is taken of in brackets, {name}({of})."
     said = error.problem.removeprefix("the expression can't be read: ")
     known = re.fullmatch(r"there is no function (\w+)", said)
     if known and len(known.group(1)) == 1:

@@ -78,7 +78,7 @@ function ordered(field) {
     slots.replaceChildren(
       ...placed.map((option, place) => h("li", {}, h("button", { type: "button", "aria-label": `${option.text}, place ${place + 1}: take out`, onclick: () => take(option) }, words(option.label)))),
       ...rest.map(() => h("li", {}, h("span", { class: "empty" }))));
-    pool.replaceChildren(...rest.map((option) => h("li", {}, h("button", { type: "button", "aria-label": `${option.text}: place ${order.length + 1}`, onclick: () => put(option) }, words(option.label)))));
+    pool.replaceChildren(...rest.map((option) => h("li", {}, h("button", { type: "button", "data-name": option.name, "aria-label": `${option.text}: place ${order.length + 1}`, onclick: () => put(option) }, words(option.label)))));
     if (focus) (pool.querySelector("button") ?? slots.querySelector("button"))?.focus();
   }
   function put(option) {

@@ -78,6 +78,7 @@ async function show(wanted) {
   byId("next").hidden = true;
   hintButton();
   overview();
+  byId("item").dataset.item = `${item.kind}/${item.level}/${item.seed}`;
   document.title = `${item.title} · Practice · chainrule`;
   say(`${item.title}, level ${item.level}`);
 }
