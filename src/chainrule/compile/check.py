@@ -121,6 +121,57 @@ def check_clusters(fused: Fused) -> None:
         if _computes(fused, index) and index not in seen:
             _refuse(fused, "fusion", f"%{index} is in no kernel", "one", "none")
     _check_stored(fused)
+    _check_groups(fused)
+
+
+def _check_groups(fused: Fused) -> None:
+    """Groups hold each cluster once, in order; what runs at once does not wait for one another."""
+    if not fused.groups:
+        return
+    ends = [group.first for group in fused.groups] + [len(fused.clusters)]
+    if ends != [0, *(group.end for group in fused.groups)]:
+        _refuse(fused, "groups", "each kernel is in one group", f"groups from 0 to {len(fused.clusters)}", fused.groups)
+    for group in fused.groups:
+        inside = range(group.first, group.end)
+        name = f"kernels {group.first} to {group.end - 1}"
+        for number in inside:
+            cluster = fused.clusters[number]
+            if cluster.strands != group.strands or (group.kind == "strands") != (group.strands > 1):
+                _refuse(fused, name, "kernels and their group are cut alike", group, cluster.strands)
+            if group.kind != "alone" and cluster.kind in ("region", "call"):
+                _refuse(fused, name, "what runs at once is kernels", "no loops, branches or NumPy", cluster.kind)
+            if group.strands > 1 and cluster.kind not in ("product", "pointwise", "row"):
+                _refuse(fused, name, "strands are of kernels that compute their rows apart",
+                        "products, rows, what is pointwise", cluster.kind)  # fmt: skip
+            if group.strands > 1 and (not cluster.domain or cluster.domain[0] % group.strands):
+                _refuse(fused, name, "strands have as many rows each", group.strands, cluster.domain)
+            for index in cluster.lines:
+                for position, a in enumerate(fused.graph.lines[index].args):
+                    other = fused.where.get(_root(fused, a), number)
+                    if other == number or other not in inside:
+                        continue
+                    if group.kind != "strands":
+                        _refuse(fused, name, f"%{index} reads what runs beside it", "an earlier group", f"%{a}")
+                    _check_strand(fused, name, index, position, group.strands)
+
+
+def _check_strand(fused: Fused, name: str, index: int, position: int, strands: int) -> None:
+    """Each strand of a line reads nothing of an argument but the same share of it, which its own strand has made."""
+    graph, a = fused.graph, fused.graph.lines[index].args[position]
+    view, shape, own = fused.views[a], fused.graph.lines[a].spec.shape, fused.graph.lines[index].spec.shape
+    product = graph.lines[index].op.name == "matmul"
+    if view is None or (product and position) or not shape or len(shape) < len(own):
+        _refuse(fused, name, f"%{index} reads all of %{a}, which other strands compute", "its own share", shape)
+    size = math.prod(graph.lines[view.root].spec.shape) // strands
+    rows = shape[0] // strands
+    for strand in range(strands):
+        steps = [(view.strides[0], rows), *zip(view.strides[1:], shape[1:], strict=True)]
+        first = view.offset + strand * rows * view.strides[0]
+        low = first + sum(step * (n - 1) for step, n in steps if step < 0)
+        high = first + sum(step * (n - 1) for step, n in steps if step > 0)
+        if not strand * size <= low <= high < (strand + 1) * size:
+            _refuse(fused, name, f"%{index} reads what another strand computes of %{a}",
+                    f"{strand * size} to {(strand + 1) * size - 1}", f"{low} to {high}")  # fmt: skip
 
 
 def _check_shapes(fused: Fused, name: str, cluster: Cluster) -> None:
@@ -217,24 +268,24 @@ def _of(key: Any) -> str:
 
 
 def _lives(part: Part) -> Mapping[Any, tuple[int, int]]:
-    """For every temporary, the kernels from the first to the last that need it."""
-    fused = part.fused
+    """For every temporary, the groups of kernels from the first to the last that need it."""
+    fused, turns = part.fused, part.fused.turns()
     found: dict[Any, tuple[int, int]] = {}
     for key, place in part.places.items():
         if place.kind == "temporary":
-            first = fused.where[key if isinstance(key, int) else key[0]]
+            first = turns[fused.where[key if isinstance(key, int) else key[0]]]
             found[key] = first, first
     for index, number in fused.where.items():
         for a in fused.graph.lines[index].args:
             root = _root(fused, a)
             if root in found:
-                found[root] = found[root][0], max(found[root][1], number)
+                found[root] = found[root][0], max(found[root][1], turns[number])
     return found
 
 
 def _check_shared(part: Part) -> None:
     """A result in an input's memory: of its type, alone there, and no kernel reads the input once it is written."""
-    fused, graph = part.fused, part.graph
+    fused, graph, turns = part.fused, part.graph, part.fused.turns()
     for output, given in part.shared.items():
         root = _root(fused, graph.outputs[output])
         if graph.lines[graph.outputs[output]].spec != graph.lines[given].spec:
@@ -244,6 +295,7 @@ def _check_shared(part: Part) -> None:
             _refuse(fused, part.name, f"two results share input {given}", "one", sorted(part.shared))
         taken = fused.where.get(root, len(fused.clusters))
         for index, number in fused.where.items():
-            if number > taken and given in [_root(fused, a) for a in graph.lines[index].args]:
+            late = number != taken and taken < len(turns) and turns[number] >= turns[taken]
+            if late and given in [_root(fused, a) for a in graph.lines[index].args]:
                 _refuse(fused, f"kernel {number}", f"%{index} reads input {given}, whose memory result {output} took",
                         f"no reader after kernel {taken}", f"kernel {number}")  # fmt: skip

@@ -23,6 +23,7 @@ from chainrule.compile.ownership import Pairs, with_own_memory
 from chainrule.compile.parts import Key, NumpyCall, Part, Place, Plan
 from chainrule.compile.productcall import product_call
 from chainrule.compile.regions import Argument, Extra, extras, inner_graphs, region_text
+from chainrule.compile.schedule import schedule
 from chainrule.compile.simplify import simplify
 from chainrule.compile.target import Target, host
 from chainrule.compile.views import views
@@ -80,7 +81,7 @@ class _Planner:
         return self.parts[key]
 
     def _make(self, graph: Graph, pairs: Pairs) -> Part:
-        fused = checked(fuse(graph, views(graph)))
+        fused = checked(schedule(fuse(graph, views(graph)), self.target, pairs))
         kernels = {n: lower(fused, n) for n, c in enumerate(fused.clusters) if c.kind in LOOPED}
         inner = {
             c.lines[0]: [self.part(*x) for x in inner_graphs(graph.lines[c.lines[0]])]
@@ -99,8 +100,9 @@ class _Planner:
             else:
                 steps.append(Back(len(self.callbacks)))
                 self.callbacks.append((part, _numpy_call(graph, cluster.lines[0])))
+        self.parallel |= any(group.kind != "alone" for group in fused.groups)
         self.parallel |= any(isinstance(s, Call) and s.parts > 1 for s in steps)
-        self.module.part(part.name, steps, lambda buffer: part.places[buffer].slot)
+        self.module.part(part.name, steps, lambda buffer: part.places[buffer].slot, fused.groups)
         return part
 
     def _region(self, part: Part, index: int) -> Inner:
@@ -147,6 +149,8 @@ class _Storage:
         self.planner, self.fused, self.graph = planner, fused, fused.graph
         self.kernels, self.inner = kernels, inner
         self.places: dict[Key, Place] = {}
+        turns = fused.turns()
+        self.turn = {index: turns[number] for index, number in fused.where.items()}
 
     def part(self, name: str, pairs: Pairs) -> Part:
         graph = self.graph
@@ -182,16 +186,16 @@ class _Storage:
     def _lives(self) -> list[Life]:
         fused, graph = self.fused, self.graph
         roots = {i for i in fused.stored if i not in self.places and isinstance(graph.lines[i].spec, Spec)}
-        last = {r: fused.where[r] for r in roots}
-        for index, number in fused.where.items():
+        last = {r: self.turn[r] for r in roots}
+        for index, turn in self.turn.items():
             for root in map(self._root, graph.lines[index].args):
                 if root in last:
-                    last[root] = max(last[root], number)
+                    last[root] = max(last[root], turn)
         lives = []
         for r in sorted(roots):
-            lives.append(Life(r, nbytes(graph.lines[r].spec), fused.where[r], last[r]))
+            lives.append(Life(r, nbytes(graph.lines[r].spec), self.turn[r], last[r]))
         for index in self.inner:
-            number = fused.where[index]
+            number = self.turn[index]
             lives += [Life(x.key, x.size, number, number) for x in self._extras(index)]
         return lives
 
@@ -208,9 +212,10 @@ class _Storage:
         writer = self.fused.where.get(stored)
         if writer is None:
             return False
+        turn = self.turn[stored]
         for index, number in self.fused.where.items():
-            if number >= writer and read in map(self._root, self.graph.lines[index].args):
-                if number > writer:
+            if self.turn[index] >= turn and read in map(self._root, self.graph.lines[index].args):
+                if number != writer:
                     return False
                 if self.fused.clusters[number].kind == "region":
                     if not self._is_carry(self.fused.clusters[number].lines[0], read, stored):

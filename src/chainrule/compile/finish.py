@@ -14,7 +14,7 @@ Does not do: reductions; values that ride into the packing of an operand.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chainrule.compile.fuse import Fused, strides_over
@@ -30,13 +30,15 @@ class Riding:
     """A product of a graph: its sizes and operands, and over which axes of the cluster's domain it runs.
 
     ``operands``: the roots of A and B.  ``batch`` and ``row`` are axes of the domain: those of the product's batch, and
-    the one whose strides are those from row to row.
+    the one whose strides are those from row to row.  Where rows are cut into strands, those are the batch, each
+    ``rows_apart`` rows behind the last.
     """
 
     product: Product
     operands: tuple[int, int]
     batch: tuple[int, ...]
     row: int
+    rows_apart: int = 1
 
     @property
     def indices(self) -> tuple[str, ...]:
@@ -73,7 +75,20 @@ def riding(fused: Fused, number: int) -> Riding:
     k = graph.lines[line.args[0]].spec.shape[-1]
     whole = Product(line.spec.dtype, m, n, k, a, b, c, tuple(lead))
     accesses = Lowering(fused, number).accesses(fused.clusters[number].lines[1:]) if ridden else []
+    if (strands := fused.clusters[number].strands) > 1:
+        return _cut(whole, (roots[0], roots[1]), strands)
     return _merged(whole, (roots[0], roots[1]), accesses)
+
+
+def _cut(product: Product, operands: tuple[int, int], strands: int) -> Riding:
+    """The product of two matrices, its rows in strands."""
+    rows = product.m // strands
+    a, c = product.a, product.c
+    cut = replace(
+        product, m=rows, batch=(strands,), strands=True, a=a._replace(batch=(a.row * rows,)),
+        b=product.b._replace(batch=(0,)), c=None if c is None else c._replace(batch=(c.row * rows,)),
+    )  # fmt: skip
+    return Riding(cut, operands, (0,), 0, rows)
 
 
 def _merged(product: Product, operands: tuple[int, int], accesses: Sequence[Sequence[int]]) -> Riding:
@@ -107,7 +122,7 @@ class _Finish(Lowering):
     def kernel(self, ride: Riding, rows: int, columns: int, strides: tuple[int, int], split: bool) -> Kernel:
         """The loops over a tile."""
         column = len(self.domain) - 1
-        terms = [(f"n{i}", axis) for i, axis in enumerate(ride.batch)]
+        terms: list[tuple[Any, ...]] = [(f"n{i}", axis, ride.rows_apart) for i, axis in enumerate(ride.batch)]
         terms += [("row", ride.row), ("column", column)]
         if columns == ride.product.n > 1 and strides == (columns, 1) and self._is_one_line(ride):
             inner = outer = Loop("i", rows * columns)

@@ -25,7 +25,7 @@ computed, or joining arrays), ``region`` (a loop or branch with graphs of its ow
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from chainrule.base.arrays import Shape, Spec
 from chainrule.compile.emit import has_emitter
@@ -36,11 +36,15 @@ MOVES = ("gather", "scatter_add", "scatter", "unindex", "update", "concatenate",
 REDUCTIONS = ("sum", "max", "min", "any", "all")
 _MOST_READS = 24  # more streams than this in one loop outrun the prefetchers
 _MOST_LINES = 100
+_RECENT = 64  # clusters that a line is offered to
 
 
 @dataclass
 class Cluster:
-    """Lines that are computed together; ``full`` have the domain's shape, ``rows`` one value per row."""
+    """Lines that are computed together; ``full`` have the domain's shape, ``rows`` one value per row.
+
+    ``strands``: into how many equal pieces the domain's first axis is cut, where that is settled (see ``schedule``).
+    """
 
     kind: str
     domain: Shape
@@ -49,6 +53,7 @@ class Cluster:
     full: set[int] = field(default_factory=set)
     rows: set[int] = field(default_factory=set)
     reads: set[int] = field(default_factory=set)
+    strands: int = 1
 
     @property
     def outer_shape(self) -> Shape:
@@ -56,15 +61,34 @@ class Cluster:
         return self.domain[: len(self.domain) - self.inner]
 
 
+class Group(NamedTuple):
+    """Clusters ``first`` to ``end`` (without it) that run together; ``kind``: alone, strands or beside."""
+
+    kind: str
+    first: int
+    end: int
+    strands: int = 1
+
+
 @dataclass
 class Fused:
-    """A graph in clusters: ``views`` per line, in ``where`` each computed line's cluster, and which are stored."""
+    """A graph in clusters: ``views`` per line, in ``where`` each computed line's cluster, and which are stored.
+
+    ``groups`` are the clusters in the order in which they run; without any, each runs alone.
+    """
 
     graph: Graph
     views: list[View | None]
     clusters: list[Cluster]
     where: dict[int, int]
     stored: set[int]
+    groups: list[Group] = field(default_factory=list)
+
+    def turns(self) -> list[int]:
+        """For each cluster, the number of its group: what has the same number runs at once."""
+        if not self.groups:
+            return list(range(len(self.clusters)))
+        return [turn for turn, group in enumerate(self.groups) for _ in range(group.first, group.end)]
 
     def __str__(self) -> str:
         rows = []
@@ -216,7 +240,7 @@ class _Fuser:
         self.where[index] = number
 
     def _join(self, index: int, low: int, domain: Shape, copy: bool = False) -> None:
-        for number in range(max(low, len(self.clusters) - 64, 0), len(self.clusters)):
+        for number in self._candidates(low):
             cluster = self.clusters[number]
             if cluster.kind == "product":
                 if number == low and not copy and self._rides(index, number):
@@ -230,6 +254,11 @@ class _Fuser:
                 self._add(index, number, cluster, role)
                 return
         self._add(index, len(self.clusters), Cluster("pointwise", domain), "full")
+
+    def _candidates(self, low: int) -> list[int]:
+        """The clusters that a line whose arguments are known in ``low`` may join: that one, and the latest."""
+        recent = range(max(low, len(self.clusters) - _RECENT, 0), len(self.clusters))
+        return [low, *recent] if 0 <= low < recent.start else [*recent]
 
     def _rides(self, index: int, number: int) -> bool:
         """Whether a line may ride on the tiles of a product, and saves bytes there."""
@@ -302,7 +331,7 @@ class _Fuser:
         if kind is None:
             self._alone(index, "call")
             return
-        for number in range(max(low, len(self.clusters) - 64, 0), len(self.clusters)):
+        for number in self._candidates(low):
             cluster = self.clusters[number]
             fits = cluster.kind == "pointwise" or (cluster.kind == kind and cluster.inner == count)
             if cluster.kind in ("pointwise", "row", "column") and fits and cluster.domain == domain and (

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 from chainrule.base.arrays import BOOL, DType
 from chainrule.compile import emit
 from chainrule.compile.emit import EMITTERS, llvm_type, memory_type, suffix_of
+from chainrule.compile.fuse import Group
 from chainrule.compile.loops import Compute, Finish, Kernel, Load, Loop, Place, Start, Store, Update
 from chainrule.compile.target import Target
 from chainrule.compile.vectormath import definitions, symbol
-from chainrule.compile.writer import Lines, at, leave_unless_zero, loop
+from chainrule.compile.writer import Lines, add, at, leave_unless_zero, loop, multiply
 
 
 class Text(Lines):
@@ -50,6 +51,47 @@ class Call(NamedTuple):
     extent: int
     parts: int
     buffers: tuple[Any, ...]
+
+
+class Tasks(NamedTuple):
+    """The function ``void (ptr tables, i64 part)`` of a group of kernels, and how many parts it has."""
+
+    text: str
+    parts: int
+
+
+def strands_text(name: str, calls: Sequence[Call], group: Group) -> Tasks:
+    """A group each of whose parts runs through all kernels, in each the same share of the rows."""
+    out = Lines()
+    for n, call in enumerate(calls):
+        out.put(f"; cluster {group.first + n}")
+        table = out.new(f"load ptr, ptr {at(out, 'ptr', '%tables', n)}")
+        share = call.extent // group.strands
+        begin = multiply(out, "%part", share)
+        out.put(f"call void @{call.function}(ptr {table}, i64 {begin}, i64 {add(out, begin, share)})")
+    return Tasks(_task(name, out), group.strands)
+
+
+def pool_text(name: str, calls: Sequence[Call], group: Group) -> Tasks:
+    """A group of kernels side by side: each part is a part of one of them."""
+    out = Lines()
+    parts = [(n, call, p) for n, call in enumerate(calls) for p in range(call.parts)]
+    labels = [out.label("task") for _ in parts]
+    cases = " ".join(f"i64 {i}, label %{label}" for i, label in enumerate(labels))
+    out.put(f"switch i64 %part, label %{labels[0]} [ {cases} ]")
+    for label, (n, call, p) in zip(labels, parts, strict=True):
+        out.put(f"{label}:")
+        out.put(f"; cluster {group.first + n}")
+        table = out.new(f"load ptr, ptr {at(out, 'ptr', '%tables', n)}")
+        begin, end = (call.extent * x // call.parts for x in (p, p + 1))
+        out.put(f"call void @{call.function}(ptr {table}, i64 {begin}, i64 {end})")
+        out.put("ret void")
+    return Tasks(_task(name, out), len(parts))
+
+
+def _task(name: str, out: Lines) -> str:
+    end = "" if out.lines[-1].strip() == "ret void" else "\n  ret void"
+    return f"define internal void @{name}(ptr noalias %tables, i64 %part) #0 {{\n" + "\n".join(out.lines) + end + "\n}"
 
 
 class Inner(NamedTuple):
@@ -117,15 +159,17 @@ class Module:
             self.kernels[key] = name, extent
         return self.kernels[key]
 
-    def part(self, name: str, steps: Sequence[Call | Inner | Back], slot: Callable[[Any], int]) -> None:
-        """The function of a part, ``i32 (ptr buffers, ptr context)``: its steps one after the other.
+    def part(self, name: str, steps: Sequence[Call | Inner | Back], slot: Callable[[Any], int],
+             groups: Sequence[Group] = ()) -> None:  # fmt: skip
+        """The function of a part, ``i32 (ptr buffers, ptr context)``: its steps one after the other, or in groups.
 
         ``slot``: where in the part's table a buffer's pointer is.
         """
+        together = {n: group for group in groups if group.kind != "alone" for n in range(group.first, group.end)}
         out = Lines()
         entry = [f"  %t{n} = alloca [{max(len(step.buffers), 1)} x ptr]"
                  for n, step in enumerate(steps) if not isinstance(step, Back)]  # fmt: skip
-        if any(isinstance(step, Call) and step.parts > 1 for step in steps):
+        if together or any(isinstance(step, Call) and step.parts > 1 for step in steps):
             entry.append("  %pool = load ptr, ptr %context")
         for n, step in enumerate(steps):
             out.put(f"; cluster {n}")  # readers and the profiler go by it
@@ -136,7 +180,9 @@ class Module:
             for position, buffer in enumerate(step.buffers):
                 pointer = out.new(f"load ptr, ptr {at(out, 'ptr', '%buffers', slot(buffer))}")
                 out.put(f"store ptr {pointer}, ptr {at(out, 'ptr', f'%t{n}', position)}")
-            if isinstance(step, Inner):
+            if n in together:
+                self._member(out, entry, name, n, together[n], steps)
+            elif isinstance(step, Inner):
                 leave_unless_zero(out, out.new(f"call i32 @{step.function}(ptr %t{n}, ptr %context)"))
             elif step.parts == 1:
                 out.put(f"call void @{step.function}(ptr %t{n}, i64 0, i64 {step.extent})")
@@ -146,6 +192,25 @@ class Module:
         self.bodies.append(
             f"define internal i32 @{name}(ptr noalias %buffers, ptr %context) noinline #0 {{\n{body}\n  ret i32 0\n}}"
         )
+
+    def _member(self, out: Lines, entry: list[str], part: str, n: int, group: Group,
+                steps: Sequence[Call | Inner | Back]) -> None:  # fmt: skip
+        """A kernel of a group: its table among those of the group; behind the last of them the group runs."""
+        tables = f"%g{group.first}"
+        if n == group.first:
+            entry.append(f"  {tables} = alloca [{group.end - group.first} x ptr]")
+        step = steps[n]
+        assert isinstance(step, Call)
+        out.put(f"; to come: call void @{step.function}(...)")
+        out.put(f"store ptr %t{n}, ptr {at(out, 'ptr', tables, n - group.first)}")
+        if n == group.end - 1:
+            calls = [step for step in steps[group.first : group.end] if isinstance(step, Call)]
+            function = f"{part}.group{group.first}"
+            write = strands_text if group.kind == "strands" else pool_text
+            tasks = write(function, calls, group)
+            self.bodies.append(tasks.text)
+            out.put(f"; {group.kind} of clusters {group.first} to {group.end - 1}")
+            out.put(f"call void @cr.parallel(ptr %pool, ptr @{function}, ptr {tables}, i64 {tasks.parts})")
 
     def program(self, main: str, parallel: bool) -> None:
         """The function that Python calls: ``main`` with denormals flushed, between ``cr.enter`` and ``cr.leave``."""

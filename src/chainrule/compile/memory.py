@@ -1,7 +1,7 @@
 """The memory plan: every temporary gets a place in one arena, places are used again once their value is dead.
 
 Greedy, largest first: each buffer takes the lowest place that is free while it lives (Lee and others, 2019, "greedy by
-size").  Lives are intervals of cluster numbers.
+size").  Lives are intervals of groups of clusters, whose kernels may run in any order (see ``schedule``).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ _ALIGN = 64  # a cache line, and the widest vector
 
 
 class Life(NamedTuple):
-    """A buffer of ``size`` bytes that lives from cluster ``first`` to cluster ``last``, both included."""
+    """A buffer of ``size`` bytes that lives from group ``first`` to group ``last`` of clusters, both included."""
 
     key: Any
     size: int

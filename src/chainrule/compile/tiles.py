@@ -50,6 +50,7 @@ class Matrix(NamedTuple):
 class Product:
     """``C[m, n] = A[m, k] · B[k, n]`` for each element of ``batch``; ``accumulate`` adds to what C holds.
 
+    With ``strands`` each element of the batch is a chunk of its own, and none is merged into another.
     ``c`` may be None where a ``finish`` hook takes the results.  C must have a stride of 1.
     Raises ``DtypeError`` for other dtypes than float32 and float64, ``ShapeError`` for sizes below 0, for batch
     strides that do not match ``batch`` and for a C without a stride of 1.
@@ -64,6 +65,7 @@ class Product:
     c: Matrix | None
     batch: tuple[int, ...] = ()
     accumulate: bool = False
+    strands: bool = False
 
     def __post_init__(self) -> None:
         if self.dtype.name not in ("float32", "float64"):
@@ -223,7 +225,7 @@ def column_start(out: Writer, panels: tuple[Panels, ...], lanes: int, strip: str
 
 def joined(product: Product) -> Product | None:
     """The product with its last batch axis turned into rows, where B is the same over it and A and C allow it."""
-    if not product.batch:
+    if not product.batch or product.strands:
         return None
     extent = product.batch[-1]
     a, b, c = product.a, product.b, product.c
@@ -285,8 +287,10 @@ def _dot_pays(product: Product, lanes: int) -> bool:
 
 
 def _grid(product: Product, target: Target, tiles: int, strips: int, wide: Wide) -> tuple[int, int, int]:
-    wanted = max(1, min(product.flops // _GRAIN, 4 * target.cores))
     batches = math.prod(product.batch)
+    if product.strands:
+        return batches, 1, 1
+    wanted = max(1, min(product.flops // _GRAIN, 4 * target.cores))
     over_batch = min(batches, wanted)
     wanted //= over_batch
     if wide == "rows":

@@ -4,6 +4,8 @@ The program that is measured is the one that ``jit`` runs, kernels, memory and t
 kernel, or call back into NumPy, the processor's clock is read, and what passed is added to a counter; what a loop or
 branch spends in its own kernels is theirs, not its.  So kernels are the same machine code, and the counts of those in
 loops are exact.  In turn with it runs the program as it is: the difference is what measuring takes, and is taken off.
+Kernels that run together (see ``compile.schedule``) are measured on every thread, and the time of their group is dealt
+out to them as that tells: those of other kernels are what passed while the caller waited.
 A kernel's time in one call is the mean of the middle half of the repeats: as robust as the median, and finer than the
 tick of a clock that ticks every 10 ns.
 
@@ -28,6 +30,7 @@ from chainrule.base.errors import OptionError, UnsupportedError
 from chainrule.compile.cache import library
 from chainrule.compile.compiler import make_plan
 from chainrule.compile.costs import cluster_cost
+from chainrule.compile.fuse import Group
 from chainrule.compile.stages import Step, kind_of, operations_of, phase_of, places, size_of, steps
 from chainrule.compile.target import Target, host
 from chainrule.graph.graph import Graph
@@ -126,19 +129,22 @@ def profile_graph(
     plan = make_plan(graph, target, donated)
     sites = steps(plan)
     numbers = {(step.part.name, step.number): n for n, step in enumerate(sites)}
+    together = _together(sites)
+    numbers |= {(part, _site_of(group)): len(sites) + n for n, (part, group) in enumerate(together)}
     text = program_text(plan)
     plain, measured = (Program(plan, library(t)) for t in (text, instrumented(text, numbers, target)))
-    counters = _Counters(measured, len(sites))
+    counters = _Counters(measured, len(numbers))
     runs = _run(plain, measured, counters, [np.array(a) for a in arrays], repeats)
     peaks = measure(shared())
     seconds, with_clock = (_middle([pair[i].seconds for pair in runs]) for i in (0, 1))
     ticks = sum(run.ticks for _, run in runs)
     tick = sum(run.seconds for _, run in runs) / ticks if ticks else 0.0
-    spent = [_middle([float(run.counts[2 * n]) for _, run in runs]) for n in range(len(sites))]
-    calls = [round(_middle([float(run.counts[2 * n + 1]) for _, run in runs])) for n in range(len(sites))]
+    spent = [_middle([float(run.counts[2 * n]) for _, run in runs]) for n in range(len(numbers))]
+    calls = [round(_middle([float(run.counts[2 * n + 1]) for _, run in runs])) for n in range(len(numbers))]
     cost = counters.cost((with_clock - seconds) / tick / max(sum(calls), 1) if tick else 0.0)
-    own = _without_measuring([step.label for step in sites], spent, calls, cost)
-    rows = [_row(*each, peaks) for each in zip(sites, calls, [ticks * tick for ticks in own], strict=True)]
+    _deal_out(together, numbers, spent, calls, cost)
+    own = _without_measuring([step.label for step in sites], spent[: len(sites)], calls[: len(sites)], cost)
+    rows = [_row(step, n, ticks * tick, peaks) for step, n, ticks in zip(sites, calls[: len(sites)], own, strict=True)]
     rows.sort(key=lambda row: -row.seconds)
     return Profile(name, tuple(rows), seconds, len(runs), peaks, f"{target.name}, {threads_wanted()} threads")
 
@@ -173,6 +179,30 @@ def _without_measuring(labels: list[str], spent: list[float], calls: list[int], 
         if around:
             own[around] -= n * (cost.whole - cost.inside)
     return [max(ticks, 0.0) for ticks in own.values()]
+
+
+def _together(sites: Sequence[Step]) -> list[tuple[str, Group]]:
+    """All groups of kernels that run together, each with the name of its part."""
+    parts = {step.part.name: step.part for step in sites}
+    return [(name, group) for name, part in parts.items() for group in part.fused.groups if group.kind != "alone"]
+
+
+def _site_of(group: Group) -> int:
+    """The number of a group among the sites of its part, where clusters have theirs from 0 on."""
+    return -1 - group.first
+
+
+def _deal_out(together: Sequence[tuple[str, Group]], numbers: dict[tuple[str, int], int], spent: list[float],
+              calls: list[int], cost: _Cost) -> None:  # fmt: skip
+    """Give the kernels of a group the group's time, in the ratio of their own on all threads, and its runs."""
+    for part, group in together:
+        whole = numbers[part, _site_of(group)]
+        members = [numbers[part, n] for n in range(group.first, group.end)]
+        own = [max(spent[n] - calls[n] * cost.inside, 0.0) for n in members]
+        share = spent[whole] / sum(own) if sum(own) else 0.0
+        for n, ticks in zip(members, own, strict=True):
+            calls[n] = calls[whole]
+            spent[n] = ticks * share + calls[n] * cost.inside  # which is taken off again
 
 
 def _middle(values: list[float]) -> float:
@@ -257,6 +287,8 @@ def _run(
 
 
 _PART = re.compile(r"^define internal i32 @([\w.]+)\(")
+_GROUP = re.compile(r"^define internal void @([\w.]+)\.group\d+\(")
+_TOGETHER = re.compile(r"^\s*; \w+ of clusters (\d+) to \d+$")
 _CLUSTER = re.compile(r"^\s*; cluster (\d+)$")
 _CALL = re.compile(r"^\s*(?:%[\w.]+ = )?call [^@]*@(?!llvm\.)")
 
@@ -267,13 +299,20 @@ def instrumented(text: str, sites: dict[tuple[str, int], int], target: Target) -
         raise UnsupportedError("this machine has no clock that programs may read", expected="x86-64 or AArch64",
                                got=target.name, where="profile", fix="profile on another machine")  # fmt: skip
     out: list[str] = []
-    part, waiting = "", -1
+    part, waiting, threads, count = "", -1, False, 0
     for line in text.splitlines():
-        if found := _PART.match(line):
-            part, waiting = found.group(1), -1
+        if found := _PART.match(line) or _GROUP.match(line):
+            part, waiting, threads = found.group(1), -1, found.re is _GROUP
         elif found := _CLUSTER.match(line):
             waiting = sites.get((part, int(found.group(1))), -1)
-        if waiting >= 0 and _CALL.match(line):
+        elif found := _TOGETHER.match(line):
+            waiting = sites.get((part, -1 - int(found.group(1))), -1)
+        if waiting >= 0 and _CALL.match(line) and threads:
+            count += 1
+            out += [f"  %profile.begin{count} = call i64 @{target.clock}()", line,
+                    f"  call void @cr.profile.add(i64 {waiting}, i64 %profile.begin{count})"]  # fmt: skip
+            waiting = -1
+        elif waiting >= 0 and _CALL.match(line):
             out += [f"  %profile.inside{waiting} = call i64 @cr.profile.enter()",
                     f"  %profile.begin{waiting} = call i64 @{target.clock}()", line,
                     f"  call void @cr.profile.leave(i64 {waiting}, i64 %profile.begin{waiting}, "
@@ -311,6 +350,17 @@ loop:
   %more = icmp slt i64 %j, %n
   br i1 %more, label %loop, label %out
 out:
+  ret void
+}}
+
+define internal void @cr.profile.add(i64 %site, i64 %begin) alwaysinline {{
+  %now = call i64 @{clock}()
+  %passed = sub i64 %now, %begin
+  %at = mul i64 %site, 2
+  %ticks.at = getelementptr i64, ptr @cr.profile.values, i64 %at
+  %ticks = atomicrmw add ptr %ticks.at, i64 %passed monotonic
+  %runs.at = getelementptr i64, ptr %ticks.at, i64 1
+  %runs = atomicrmw add ptr %runs.at, i64 1 monotonic
   ret void
 }}
 
