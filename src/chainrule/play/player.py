@@ -105,7 +105,7 @@ class Player:
         self._frames, self._sent = 0, (-1, 0)
         self._rate, self._counted = 0.0, (0.0, 0)
         self._pictures = inspect.Pictures()
-        self._budgets = {name: Budget() for name in ("pictures", "measure", "losses")}
+        self._budgets = {name: Budget() for name in ("pictures", "measure", "losses", "confusion")}
 
     @property
     def settings(self) -> Settings:
@@ -144,9 +144,10 @@ class Player:
             self.doctor.clear()
             self.course.close()
 
+    @np.errstate(all="ignore")  # weights beyond float32's range are drawn as what they become
     def frame(self) -> bytes:
         """The newest state, as the view asks."""
-        with self._lock, np.errstate(all="ignore"):
+        with self._lock:
             self._frames += 1
             course, context, network = self.course, self.course.context, self.course.state.network
             fresh = self._budgets["losses"].due()
@@ -165,9 +166,11 @@ class Player:
         if self._budgets["pictures"].due():
             with self._budgets["pictures"]:
                 sections.update(self._pictures.sections(context, network, view))
-                table = inspect.confusion(context, network) if fresh else None
-                if table is not None:
-                    sections["confusion"] = table
+        if self._budgets["confusion"].due():
+            with self._budgets["confusion"]:
+                table = inspect.confusion(context, network)
+            if table is not None:
+                sections["confusion"] = table
         return inspect.frame(header, sections)
 
     # ------------------------------------------------------------------------------------------------------- training
