@@ -24,8 +24,8 @@ from chainrule.play.settings import LIMITS, Settings, short, whole
 
 Array = Any
 
-_FEATURES = {"x": "x1", "y": "x2", "xTimesY": "x1*x2", "xSquared": "x1^2", "ySquared": "x2^2", "sinX": "sin(x1)",
-             "sinY": "sin(x2)"}  # fmt: skip
+_FEATURES = {"x": "x1", "y": "x2", "xSquared": "x1^2", "ySquared": "x2^2", "xTimesY": "x1*x2", "sinX": "sin(x1)",
+             "sinY": "sin(x2)"}  # in the order of the network's inputs  # fmt: skip
 _DATASETS = {"circle": "circle", "xor": "xor", "gauss": "gauss", "spiral": "spiral"}
 _REGRESSIONS = {"reg-plane": "plane", "reg-gauss": "multi-gauss"}
 _ACTIVATIONS = {"relu": "relu", "tanh": "tanh", "sigmoid": "sigmoid", "linear": "identity"}
@@ -213,12 +213,11 @@ def from_reference(config: Mapping[str, Any]) -> Settings:
     plain = known - {"features", "dataset", "regDataset"}
     pairs = {key: _text(config[key]) for key in plain if key in config}
     pairs["networkShape"] = ",".join(map(str, config["networkShape"]))
-    pairs.update(dict.fromkeys(_FEATURES, "false"))
     unknown = [name for name in config["features"] if name not in _FEATURES]
     if unknown:
         raise OptionError("the reference has no such feature", expected=", ".join(_FEATURES), got=short(unknown),
                           where="config.features", fix="leave it out")  # fmt: skip
-    pairs.update(dict.fromkeys(config["features"], "true"))
+    pairs["features"] = ";".join(_FEATURES[name] for name in config["features"])
     name = str(config["dataset"])
     pairs["regDataset" if name.startswith("reg-") else "dataset"] = name
     if name.startswith("reg-"):

@@ -250,7 +250,7 @@ _OURS: dict[str, Callable[[np.random.Generator, int, float, int], tuple[Array, A
 
 @functools.lru_cache(maxsize=1)
 def _digit_rows() -> tuple[Array, Array]:
-    """The 1,797 digits as the digits task loads them, in 0 … 1, in one fixed order."""
+    """The 1,797 digits as the digits task loads them (pixels of mean 0 and variance 1), in one fixed order."""
     from chainrule.data import digits
 
     splits = digits(seed=0)

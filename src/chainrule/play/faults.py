@@ -94,15 +94,17 @@ def examined(
             (), (Remedy(f"Batches of {min(10, context.count)}", {"batch_size": min(10, context.count)}),
                  Remedy("Default mode: the last batch may be smaller", {"mode": "default"})),
         ))  # fmt: skip
-    still = _stands_still(curve)
+    stuck = _stands_still(curve) and not _learnt(context, losses)
+    if stuck and _straight(context):
+        faults.append(_without_a_bend(context, losses, curve))
     for verdict in found.verdicts:
-        # Noisy gradients and long steps are no fault while the loss falls, or once all is learnt.
-        if verdict.kind in ("batch_small", "rate_low", "loss_pair") and (not still or _learnt(context, losses)):
+        # Noisy gradients and short steps are no fault while the loss falls, or once all is learnt.
+        if verdict.kind in ("batch_small", "rate_low", "loss_pair") and (not stuck or faults):
             continue
         if verdict.kind == "label_range" and context.task.classes:
             continue  # tanh reaches ±1 only at infinity: the reference's choice
         faults.append(_of_verdict(verdict, found, context))
-    if not faults and still and not _learnt(context, losses):
+    if not faults and stuck:
         faults.append(_at_rest(context, losses, curve))
     if not faults and _overfits(context, losses):
         faults.append(Fault(
@@ -142,23 +144,34 @@ def _overfits(context: Context, losses: Losses) -> bool:
     return losses.test > 3 * losses.train + 1e-3
 
 
+def _straight(context: Context) -> bool:
+    """Whether all layers together are one straight line, before data that need a bend."""
+    s = context.settings
+    bent = any(a != "identity" for a in s.hidden_activations)
+    plain = set(s.features) <= {"x1", "x2"} and not context.data.images
+    return plain and not bent and s.dataset in (*_CURVED, "own")
+
+
+def _resting(context: Context, losses: Losses, curve: Curve) -> str:
+    right = "" if losses.accuracy is None else f", {losses.accuracy:.0%} of the training points right"
+    return f"the loss has stood at {losses.train:.3g} since step {curve[len(curve) // 2][0]:,}{right}"
+
+
+def _without_a_bend(context: Context, losses: Losses, curve: Curve) -> Fault:
+    bent = {"hidden": list(context.settings.hidden) or [4, 2], "activation": "tanh", "activations": []}
+    return Fault(
+        "straight", "A network without a bend",
+        "without a curved activation all layers together are one straight line", _resting(context, losses, curve),
+        "give it a hidden layer with tanh or relu, or a curved feature", (),
+        helpful(context.settings, [
+            Remedy("Layers of tanh", bent), Remedy("Features x1² and x2²", {"features": ["x1", "x2", "x1^2", "x2^2"]}),
+        ]),
+    )  # fmt: skip
+
+
 def _at_rest(context: Context, losses: Losses, curve: Curve) -> Fault:
     """A loss that falls no more, and nothing wrong in the gradients."""
     s = context.settings
-    right = "" if losses.accuracy is None else f", {losses.accuracy:.0%} of the training points right"
-    evidence = f"the loss has stood at {losses.train:.3g} since step {curve[len(curve) // 2][0]:,}{right}"
-    bent = any(a != "identity" for a in s.hidden_activations)
-    plain = set(s.features) <= {"x1", "x2"} and not context.data.images
-    if plain and not bent and s.dataset in (*_CURVED, "own"):
-        return Fault(
-            "straight", "A network without a bend",
-            "without a curved activation all layers together are one straight line", evidence,
-            "give it a hidden layer with tanh or relu, or a curved feature", (),
-            helpful(s, [
-                Remedy("Layers of tanh", {"hidden": list(s.hidden) or [4, 2], "activation": "tanh", "activations": []}),
-                Remedy("Features x1² and x2²", {"features": ["x1", "x2", "x1^2", "x2^2"]}),
-            ]),
-        )  # fmt: skip
     units = [min(int(LIMITS["units"]), max(8, 2 * n)) for n in s.hidden] or [8]
     data_seed = s.seed if s.data_seed is None else s.data_seed
     options = [
@@ -167,7 +180,8 @@ def _at_rest(context: Context, losses: Losses, curve: Curve) -> Fault:
         Remedy(f"Learning rate {3 * s.learning_rate:.2g}", {"learning_rate": 3 * s.learning_rate}),
     ]  # fmt: skip
     return Fault(
-        "at_rest", "It has stopped learning", "the loss falls no more, though gradients reach every layer", evidence,
+        "at_rest", "It has stopped learning", "the loss falls no more, though gradients reach every layer",
+        _resting(context, losses, curve),
         "give it more neurons or features, start from other weights, or take longer steps", (),
         helpful(s, options)[:2],
     )  # fmt: skip

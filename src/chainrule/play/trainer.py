@@ -208,6 +208,7 @@ class Program:
         self.failed = ""
         self.prepared = False  # whether what measures a batch was traced
         self.wanted = 0
+        self._timed: set[bool] = set()
         self.seconds = {False: 3e-4, True: 1e-6 * max(1, sum(shape.sizes))}  # a step's, by native or not; as measured
 
     @property
@@ -260,8 +261,10 @@ class Program:
             return function(*arguments)
 
     def time(self, native: bool, count: int, seconds: float) -> None:
-        """Take note of how long ``count`` steps took."""
-        if count:
+        """Take note of how long ``count`` steps took; the first call of either kind traces, and is no measure."""
+        if native not in self._timed:
+            self._timed.add(native)
+        elif count:
             self.seconds[native] = 0.5 * self.seconds[native] + 0.5 * seconds / count
 
 

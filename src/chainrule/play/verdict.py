@@ -48,6 +48,7 @@ class Doctor:
         with self._lock:
             self._version += 1
             self._answer = self._of = None
+            self._remedies = {}
             self._pending, self._ended = False, 0.0
 
     def verdict(self, course: Course, not_finite: dict[str, Any] | None) -> dict[str, Any]:

@@ -149,11 +149,12 @@ _RULES = {
     "adagrad": r"v \gets v + {g}^2,\quad {s} \gets {s} - \alpha {g} / (\sqrt{{v}} + \epsilon)",
     "rmsprop": r"v \gets \rho v + (1 - \rho) {g}^2,\quad {s} \gets {s} - \alpha {g} / (\sqrt{{v}} + \epsilon)",
     "adadelta": r"{s} \gets {s} - \alpha {g} \sqrt{{u + \epsilon}} / \sqrt{{v + \epsilon}}",
-    "adam": r"{s} \gets {s} - \alpha \hat m / (\sqrt{{\hat v}} + \epsilon)",
-    "adamw": r"{s} \gets {s} - \alpha ( \hat m / (\sqrt{{\hat v}} + \epsilon) + \lambda {s} )",
-    "adamax": r"{s} \gets {s} - \alpha \hat m / v",
-    "nadam": r"{s} \gets {s} - \alpha \bar m / (\sqrt{{\hat v}} + \epsilon)",
-    "amsgrad": r"{s} \gets {s} - \alpha \hat m / (\sqrt{{\hat v}} + \epsilon)",
+    "adam": r"{s} \gets {s} - \alpha \frac{{m / (1 - \beta_1^t)}}{{\sqrt{{v / (1 - \beta_2^t)}} + \epsilon}}",
+    "adamw": r"{s} \gets {s} - \alpha \left( \frac{{m / (1 - \beta_1^t)}}{{\sqrt{{v / (1 - \beta_2^t)}} + \epsilon}}"
+    r" + \lambda {s} \right)",
+    "adamax": r"{s} \gets {s} - \alpha \frac{{m / (1 - \beta_1^t)}}{{v}}",
+    "nadam": r"{s} \gets {s} - \alpha \frac{{c_1 {g} + c_2 m}}{{\sqrt{{v / (1 - \beta_2^t)}} + \epsilon}}",
+    "amsgrad": r"{s} \gets {s} - \alpha \frac{{m / (1 - \beta_1^t)}}{{\sqrt{{v_1 / (1 - \beta_2^t)}} + \epsilon}}",
 }
 
 
