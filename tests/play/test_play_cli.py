@@ -10,11 +10,14 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from serving import Client, Frame, Served
 
 from chainrule.cli.main import app
+from chainrule.play.export import export
+from chainrule.play.player import Player
 
 QUICKLY = 5.0  # seconds, on a busy machine
 
@@ -108,3 +111,55 @@ def test_without_the_extra_it_says_what_to_install(
 @pytest.mark.parametrize("words", [["--host", "0.0.0.0"], ["--port", "x"], ["--port", "-1"], ["--port", "65536"]])
 def test_what_is_not_offered(play: Callable[..., tuple[int, str, str]], words: list[str]) -> None:
     assert play(*words)[:2] == (2, "")
+
+
+def _saved(tmp_path: Path) -> Path:
+    player = Player(native="never")
+    player.answer({"do": "set", "settings": {"dataset": "xor", "hidden": [3]}})
+    player.answer({"do": "step", "unit": "batch", "count": 5})
+    file = tmp_path / "playground.json"
+    file.write_text(export(player, {"do": "export", "what": "json"})["text"], encoding="utf-8")
+    return file
+
+
+def test_begins_with_a_saved_state(tmp_path: Path) -> None:
+    process = _command("--no-browser", "--port", "0", "--state", str(_saved(tmp_path)))
+    try:
+        assert process.stdout is not None
+        address, _, fragment = process.stdout.readline().strip().partition("#")
+        served = Served(int(address.rpartition(":")[2].strip("/")), None)
+        with served.client() as client:
+            state = client.ask("load", url=fragment)["state"]
+            assert (state["settings"]["dataset"], state["sizes"], state["step"]) == ("xor", [2, 3, 1], 5)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_exports_a_saved_state(play: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    file = tmp_path / "page.html"
+    code, out, err = play("--state", str(_saved(tmp_path)), "--export", str(file))
+    assert (code, out, err) == (0, "", f"written: {file}\n")
+    page = file.read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert '"dataset":"xor"' in page
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"format": "other"}', '{"a": NaN}', "\ud800"])
+def test_a_file_that_is_no_state(play: Callable[..., tuple[int, str, str]], tmp_path: Path, content: str) -> None:
+    file = tmp_path / "state.json"
+    file.write_text(content, encoding="utf-8", errors="surrogatepass")
+    code, out, err = play("--state", str(file), "--export", str(tmp_path / "page.html"))
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert "what to do" in err
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_what_can_not_be_read_or_written(play: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    code, _, err = play("--state", str(tmp_path / "none.json"))
+    assert (code, err.splitlines()[0]) == (2, "error: the state can't be read")
+    code, _, err = play("--export", str(tmp_path / "none" / "page.html"))
+    assert (code, err.splitlines()[0]) == (2, "error: the page can't be written there")
+    code, _, err = play("--export", str(tmp_path))
+    assert (code, err.splitlines()[0]) == (2, "error: the page can't be written there")

@@ -14,6 +14,7 @@ by hand on the way, or would take too long, what is recorded begins at the prese
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import time
 from collections.abc import Mapping
@@ -74,15 +75,16 @@ def latex(player: Player, of: Any = None) -> str:
     found = player.answer(message)
     context, state = player.course.context, player.course.state
     row = found["example"]["row"]
+    sizes = "-".join(map(str, context.sizes))
+    title = f"A {message['what']} of a network {sizes}, step {state.step + 1:,}"
     scalars = scalars_of(state.network, context.task, context.tables.x[row], context.tables.t[row])
     if scalars is not None:
         expression, values, names = scalars
         at = names[place(context, message)]
         given = [values[name] for name in expression.names]
-        return explain(expression, *given, wrt=at, lr=found["update"]["rate"], paths=True).to_latex()
-    sizes = "-".join(map(str, context.sizes))
-    title = words(f"A parameter of a network {sizes} before step {state.step + 1:,}: ")
-    lines = [_PREAMBLE, f"{title}${found['name']['latex']}$."]
+        whole = explain(expression, *given, wrt=at, lr=found["update"]["rate"], paths=True)
+        return dataclasses.replace(whole, function=title).to_latex()
+    lines = [_PREAMBLE, f"{words(title)}: ${found['name']['latex']}$"]
     lines += [f"{words(line['label'][:1].upper() + line['label'][1:])}:\n\\[{line['formula']['latex']}\\]"
               for line in found["lines"]]  # fmt: skip
     update = found["update"]
@@ -150,6 +152,7 @@ def _frames(player: Player, start: int, end: int) -> list[str]:
     """Frames of the steps from ``start`` to ``end``, closer together at the beginning, where most happens."""
     view = {"do": "view", "grid": 50, "thumbnails": 16, "gradients": True, "hover": None, "cotangents": False}
     player.answer(view)
+    _prepare(player)
     count = max(_LEAST_FRAMES, min(MOST_FRAMES, _MOST_FRAME_BYTES // len(player.frame())))
     found, deadline = [], time.perf_counter() + 3 * _LONGEST
     for i in range(count):
@@ -166,6 +169,14 @@ def _frames(player: Player, start: int, end: int) -> list[str]:
     return found
 
 
+def _prepare(player: Player) -> None:
+    """Wait until frames hold gradients, which for a large network is prepared in the background."""
+    deadline = time.perf_counter() + _LONGEST
+    player.course.prepare()
+    while not player.course.program.prepared and time.perf_counter() < deadline:
+        time.sleep(0.01)
+
+
 def _answers(player: Player) -> dict[str, Any]:
     """Answers to questions about the state at the end: by action, and explanations by parameter."""
     answers: dict[str, Any] = {"inspect": player.answer({"do": "inspect"})}
@@ -173,9 +184,12 @@ def _answers(player: Player) -> dict[str, Any]:
     deadline = time.perf_counter() + _LONGEST
     while verdict["pending"] and time.perf_counter() < deadline:
         time.sleep(0.02)
-        verdict = next((e for e in player.events() if e["event"] == "verdict"), verdict)
+        verdict = player.answer({"do": "verdict"})
     answers["verdict"] = verdict
+    deadline = time.perf_counter() + _LONGEST
     for what, layer, to, source in parameters(player)[:_MOST_EXPLAINED]:
+        if time.perf_counter() > deadline:
+            break
         at = {"what": what, "layer": layer, "to": to} | ({} if source is None else {"from": source})
         answers[explained_key(at)] = player.answer({"do": "explain", **at})
     return answers
