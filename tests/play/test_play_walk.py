@@ -9,6 +9,7 @@ import json
 import math
 import random
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import jsonschema
@@ -19,6 +20,7 @@ import chainrule as cr
 from chainrule import nn
 from chainrule.base.errors import ChainruleError, DataError, ExpressionError, OptionError
 from chainrule.explain.expression import parse
+from chainrule.explain.functions import FUNCTIONS
 from chainrule.explain.jsonform import schema
 from chainrule.play.features import columns
 from chainrule.play.keep import layers_of
@@ -473,3 +475,38 @@ def test_states_that_are_no_network_are_refused() -> None:
     for body in bad:
         with pytest.raises(ChainruleError):
             ENDPOINTS["network"](body)
+
+
+# -------------------------------------------------------------------------------------------------- while it is dragged
+
+
+def test_a_light_answer_has_the_same_numbers_and_one_steps_formulas() -> None:
+    body = {"expression": "a = sin(x); a*x + exp(a*w)", "at": {"x": 0.4, "w": 1.5}}
+    whole = ENDPOINTS["explain"](body)["walk"]
+    for step in range(len(whole["steps"])):
+        curve = whole["curves"][step % len(whole["curves"])]
+        light = ENDPOINTS["explain"](body | {"light": step, "focus": [curve["line"], curve["argument"]]})["walk"]
+        assert light["steps"][step] == whole["steps"][step]
+        for one, other in zip(light["steps"], whole["steps"], strict=True):
+            assert one["formulas"] in (None, other["formulas"])
+            assert {**one, "formulas": 0} == {**other, "formulas": 0}
+        assert light["curves"] == [curve]
+        assert light["key"] in (None, whole["key"])
+        for key in ("nodes", "edges", "inputs", "updates", "loss", "after", "rates", "nonfinite"):
+            assert light[key] == whole[key]
+
+
+SCALAR_FUNCTIONS = [name for name in FUNCTIONS if name not in ("dot", "transpose")]
+
+
+@pytest.mark.parametrize("name", SCALAR_FUNCTIONS)
+def test_a_kept_graph_is_right_at_other_values(name: str) -> None:
+    """What was traced at one point is what is traced at any other: the walk of each equals a fresh explanation."""
+    inputs = "x*[1, -2, 0.5] + y" if name in ("softmax", "log_softmax", "logsumexp", "norm", "mean", "sum") else "x"
+    text = f"z = sum({name}({inputs}{', y' if name in ('max', 'min') else ''})*1); z*z"
+    for x, y in ((0.5, 0.25), (-0.7, 0.3), (0.3, -0.9), (0.0, 0.0)):
+        at = {"x": x, "y": y} if "y" in parse(text).names else {"x": x}
+        body = {"expression": text, "at": at, "explanation": True, "learning_rate": 0.25}
+        expression = replace(parse(text), finite=False)
+        fresh = cr.explain(expression, *expression.bound(at), lr=0.25)
+        assert ENDPOINTS["explain"](body)["explanation"] == json.loads(fresh.to_json())

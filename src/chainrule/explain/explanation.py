@@ -30,10 +30,13 @@ from chainrule.explain.plain import plain
 from chainrule.explain.record import Record, record, size, values
 from chainrule.explain.step import Step, Term
 from chainrule.explain.teller import Teller, derivative
+from chainrule.explain.unroll import Opened, opened
+from chainrule.graph.evaluate import run_plan
 from chainrule.graph.graph import Graph
 from chainrule.graph.source import user_source
 from chainrule.trace.tracer import array_leaf, function_name
 from chainrule.transforms.arguments import argument_name, require_scalar, snapshot, trace_call
+from chainrule.transforms.reverse import vjp_graph
 
 DEFAULT_RATE = 0.1
 
@@ -68,6 +71,8 @@ class Explanation:
     """
 
     function: str
+    source: Graph
+    opened: Opened
     record: Record
     inputs: tuple[Any, ...]
     code: Code = field(repr=False)
@@ -86,7 +91,7 @@ class Explanation:
 
     @property
     def graph(self) -> Graph:
-        """The graph of the function."""
+        """The graph of the function, its loops, branches and checkpoints opened."""
         return self.record.forward
 
     @property
@@ -107,8 +112,19 @@ class Explanation:
         """The gradient by each differentiated input: equal, bit for bit, to what ``cr.grad`` returns."""
         return {self.name_of(i): self.gradient(i) for i in self.record.wrt}
 
+    @cached_property
+    def _whole_gradients(self) -> dict[int, Any]:
+        """What ``cr.grad`` computes, where loops were opened: the terms of a sum are added in another order there."""
+        if self.opened.graph is self.source:
+            return {}
+        one = np.ones((), self.source.output_specs[0].dtype)
+        found = run_plan(vjp_graph(self.source, self.record.wrt, (0,)), [*self.inputs, one])[len(self.source.outputs) :]
+        return {line: np.asarray(value)[()] for line, value in zip(self.record.wrt, found, strict=True)}
+
     def gradient(self, line: int) -> Any:
         """The cotangent of a forward line; zeros for a differentiated input that nothing reaches, else None."""
+        if line in self._whole_gradients:
+            return self._whole_gradients[line]
         found = self._teller.gradient(line)
         if found is None and line in self.record.wrt:
             spec = self.graph.lines[line].spec
@@ -123,7 +139,7 @@ class Explanation:
 
     @cached_property
     def _teller(self) -> Teller:
-        return Teller(self.record, self.values, self._outlines[1], self.code)
+        return Teller(self.record, self.values, self._outlines[1], self.code, self.opened.within)
 
     @property
     def outline(self) -> Outline:
@@ -137,7 +153,7 @@ class Explanation:
     @cached_property
     def steps(self) -> tuple[Step, ...]:
         """One step per line of the graph, forward then backward (one per use, and a sum where there are several)."""
-        teller = Teller(self.record, self.values, self._outlines[0], self.code)
+        teller = Teller(self.record, self.values, self._outlines[0], self.code, self.opened.within)
         return _numbered([*teller.forward(), *teller.backward()])
 
     @cached_property
@@ -277,7 +293,16 @@ class Explanation:
                 raise TreeError(f"{name} has another shape", expected=spec.shape, got=new.shape, where=user_source(),
                                 fix="call explain again for arrays of other shapes")  # fmt: skip
             inputs[names[name]] = new[()]
+        if self.opened.branches:  # which other values may not take
+            again = opened(self.source, inputs)
+            return replace(self, inputs=tuple(inputs), opened=again, record=record(again.graph, self.record.wrt))
         found = replace(self, inputs=tuple(inputs))
+        found.__dict__["_outlines"] = self._outlines
+        return found
+
+    def with_rate(self, learning_rate: float) -> Explanation:
+        """The same with another learning rate of the update."""
+        found = replace(self, learning_rate=float(learning_rate))
         found.__dict__["_outlines"] = self._outlines
         return found
 
@@ -390,10 +415,15 @@ def explain(
         if position in wanted and is_differentiable(call.graph.input_specs[line].dtype)
     )  # fmt: skip
     texts = {FILE: "\n".join(f.lines())} if isinstance(f, Expression) else {}
+    inputs = tuple(snapshot(np.asarray(x)[()]) for x in call.inputs)
+    source = _named_graph(f, call.graph)
+    story = opened(source, inputs)
     return Explanation(
         function=f.text if isinstance(f, Expression) else function_name(f),
-        record=record(_named_graph(f, call.graph), named),
-        inputs=tuple(snapshot(np.asarray(x)[()]) for x in call.inputs),
+        source=source,
+        opened=story,
+        record=record(story.graph, named),
+        inputs=inputs,
         code=Code(texts),
         learning_rate=float(lr),
         wants_paths=bool(paths),

@@ -1,14 +1,15 @@
 """The walkthrough's end points: any expression, a network of the playground, or a saved explanation, step by step.
 
 Everything typed is parsed against the allow-list of :mod:`chainrule.explain.expression` and never evaluated as Python.
-Each request stands for itself: nothing is kept between two of them, so a dragged value is one request per frame with
-all values in it.  Values that are not finite are told step by step like others, with the place where they begin.
+Each request stands for itself, with all values in it; of a few expressions the traced graph is kept, so that a
+dragged value is one run of it per frame.  Values that are not finite are told step by step like others, with the place where they begin.
 
 Work is bounded before it is done: characters, elements of values, steps of the chain.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -29,7 +30,7 @@ MOST_ELEMENTS = 2_000
 MOST_STEPS = 400
 MOST_NAMES = 200
 # Of a walk that can't be changed.
-_FIXED: dict[str, Any] = {"at": None, "wrt": None, "editable": False, "curves": [], "rates": None}
+_FIXED: dict[str, Any] = {"at": None, "wrt": None, "editable": False, "light": False, "curves": [], "rates": None}
 
 _DEFAULTS: dict[str, tuple[float, ...]] = {
     "x": (2.0, -1.0, 0.5), "w": (0.5, -0.8, 1.2), "u": (0.5, -0.8, 1.2), "v": (0.5, -0.8, 1.2), "b": (0.0,),
@@ -38,17 +39,20 @@ _DEFAULTS: dict[str, tuple[float, ...]] = {
 
 
 def explain_answer(body: dict[str, Any]) -> dict[str, Any]:
-    """``{expression, at?, wrt?, learning_rate?, focus?, explanation?}`` → the walk, at these values.
+    """``{expression, at?, wrt?, learning_rate?, focus?, light?, explanation?}`` → the walk, at these values.
 
     ``at``: numbers, nested lists, or expressions without variables, by name; a variable without one gets a plain
     number, and values of names that the expression has not are left aside.  ``wrt``: names; all by default.  ``focus``:
-    [line, argument], whose curve is wanted of a graph with many.  ``explanation``: True also gives the explanation's
+    [line, argument], whose curve is wanted of a graph with many.  ``light``: the step that is looked at while a value
+    is dragged: only its formulas and the focus's curve are made.  ``explanation``: True also gives the explanation's
     own JSON, to be saved.
     """
     expression = _expression(body)
     given = values(expression, body.get("at"))
     found = _explained(expression, given, _wrt(expression, body.get("wrt")), _rate(body.get("learning_rate")))
-    answer = {"walk": _walk(found, expression, given, _focus(body.get("focus")))}
+    light = body.get("light")
+    only = light if type(light) is int else None
+    answer = {"walk": _walk(found, expression, given, _focus(body.get("focus")), only)}
     if body.get("explanation") is True:
         answer["explanation"] = as_data(found)
     return answer
@@ -209,8 +213,17 @@ def _focus(focus: Any) -> tuple[int, int] | None:
 # ----------------------------------------------------------------------------------------------------- what is answered
 
 
+@functools.lru_cache(maxsize=64)
+def _traced(text: str, shapes: tuple[tuple[int, ...], ...], wrt: tuple[str, ...]) -> Explanation:
+    """An explanation of the expression: its graph is the same at all values of these shapes."""
+    expression = replace(parse(text), finite=False)
+    return explain(expression, *[np.full(shape, 0.5)[()] for shape in shapes], wrt=wrt)
+
+
 def _explained(expression: Expression, given: dict[str, Any], wrt: list[str], rate: float) -> Explanation:
-    found = explain(expression, *expression.bound(given), wrt=wrt, lr=rate)
+    inputs = dict(zip(expression.names, expression.bound(given), strict=True))
+    traced = _traced(expression.text, tuple(np.shape(x) for x in inputs.values()), tuple(wrt))
+    found = traced.with_rate(rate).again(**inputs)
     if len(found.chain) > MOST_STEPS:
         raise _too_long(len(found.chain))
     return found
@@ -222,16 +235,17 @@ def _too_long(steps: int) -> DataError:
 
 
 def _walk(
-    found: Explanation, expression: Expression, given: dict[str, Any], focus: tuple[int, int] | None
+    found: Explanation, expression: Expression, given: dict[str, Any], focus: tuple[int, int] | None, only: int | None
 ) -> dict[str, Any]:
-    one = view(told(found), loss_after(found))
+    one = view(told(found, only is None), loss_after(found), only)
     stopped = _nonfinite(one)
     return {
         **one,
         "at": given,
         "wrt": list(found.gradients),
         "editable": True,
-        "curves": local_curves(found, focus),
+        "light": only is not None,
+        "curves": local_curves(found, focus, only is not None),
         "rates": rate_curve(found),
         "nonfinite": None if stopped is None else {**stopped, "words": _why_not_finite(expression, given)},
     }

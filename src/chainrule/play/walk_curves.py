@@ -71,10 +71,13 @@ def one_by_one(graph: Graph, lines: Sequence[int], known: Mapping[int, Any], arg
     return np.array(found)
 
 
-def local_curves(explanation: Explanation, focus: tuple[int, int] | None = None) -> list[dict[str, Any]]:
+def local_curves(
+    explanation: Explanation, focus: tuple[int, int] | None = None, alone: bool = False
+) -> list[dict[str, Any]]:
     """For each step and each number it reads: the sampled function, its value and slope here, and kinks.
 
-    ``focus``: (step, value it reads), the only one that is sampled of graphs with more than ``MOST_CURVES``.
+    ``focus``: (step, value it reads), the only one that is sampled of graphs with more than ``MOST_CURVES``, or of any
+    if ``alone``.
     """
     outline, graph = explanation.outline, explanation.graph
     slopes = {(s.through, s.line): s.local.value for s in explanation.chain
@@ -86,7 +89,7 @@ def local_curves(explanation: Explanation, focus: tuple[int, int] | None = None)
         members = outline.members(head)
         read = dict.fromkeys(a for i in members for a in graph.lines[i].args if outline.head[a] == a and a != head)
         pairs += [(head, argument, members) for argument in read if _is_number(graph, argument)]
-    if len(pairs) > MOST_CURVES:
+    if alone or len(pairs) > MOST_CURVES:
         pairs = [p for p in pairs if (p[0], p[1]) == focus]
     return [_curve(explanation, head, argument, members, slopes) for head, argument, members in pairs]
 

@@ -80,8 +80,8 @@ class Told:
     checks: tuple[dict[str, Any], ...]
 
 
-def told(explanation: Explanation) -> Told:
-    """A live explanation in the common form."""
+def told(explanation: Explanation, checked: bool = True) -> Told:
+    """A live explanation in the common form; ``checked``: with its gradients beside finite differences."""
     graph, outline = explanation.graph, explanation.outline
     inputs = graph.inputs
     nodes = {
@@ -109,7 +109,7 @@ def told(explanation: Explanation) -> Told:
     )
     checks = tuple(
         {"name": name, "derivative": number(c.derivative), "difference": number(c.difference), "verdict": c.verdict}
-        for name, c in explanation.checks.items()
+        for name, c in (explanation.checks.items() if checked else ())
     )
     return Told(
         explanation.function, explanation.expression, explanation.learning_rate, graph.outputs[0], explanation.key,
@@ -117,8 +117,12 @@ def told(explanation: Explanation) -> Told:
     )  # fmt: skip
 
 
-def view(one: Told, after: float | None) -> dict[str, Any]:
-    """Everything the page draws and says; ``after`` is the loss after the update (None: not known)."""
+def view(one: Told, after: float | None, only: int | None = None) -> dict[str, Any]:
+    """Everything the page draws and says; ``after`` is the loss after the update (None: not known).
+
+    ``only``: the one step whose formulas are written; those of the others are None, and the key formula is where the
+    way back is not done.  For a value that is being dragged: numbers change in all steps, formulas are read in one.
+    """
     inputs = one.outline.graph.inputs
     boxes, edges = _drawing(one)
     before = scalar(one.nodes[one.loss].value)
@@ -126,7 +130,7 @@ def view(one: Told, after: float | None) -> dict[str, Any]:
         "function": one.function,
         "expression": one.expression,
         "learning_rate": one.rate,
-        "key": formula([one.key]),
+        "key": formula([one.key]) if only is None or only >= len(one.chain) else None,
         "loss": {"line": one.loss, "symbol": plain(one.nodes[one.loss].symbol), "value": one.nodes[one.loss].value},
         "inputs": [
             {
@@ -141,7 +145,7 @@ def view(one: Told, after: float | None) -> dict[str, Any]:
         ],
         "nodes": boxes,
         "edges": edges,
-        "steps": [_start(one), *(_step(t) for t in one.chain), *_ending(one, before, after)],
+        "steps": _steps(one, before, after, only),
         "updates": [{"name": u["name"], "symbol": plain(u["symbol"]), "value": u["value"]} for u in one.updates],
         "checks": list(one.checks),
         "after": None if after is None else number(after),
@@ -200,19 +204,29 @@ def _latex(values: Any) -> str | None:
 # -------------------------------------------------------------------------------------------------------------- steps
 
 
-def _step(t: Tale) -> dict[str, Any]:
+def _steps(one: Told, before: float | None, after: float | None, only: int | None) -> list[dict[str, Any]]:
+    count = len(one.chain)
+    chain = [_step(t, only in (None, i)) for i, t in enumerate(one.chain, 1)]
+    found = [_start(one, only in (None, 0)), *chain, _update(one, only in (None, count + 1))]
+    if after is not None and before is not None:
+        found.append(_after(one, before, after))
+    return found
+
+
+def _step(t: Tale, written: bool) -> dict[str, Any]:
     """One step of the chain: its formulas, the local derivative first where there is one of its own."""
     formulas = []
-    if t.local is not None and t.formula != t.local[1]:
+    if written and t.local is not None and t.formula != t.local[1]:
         symbol, rule, filled, value = t.local
         formulas.append(formula([symbol, rule, filled, _latex(value)]))
-    formulas.append(formula([t.symbol, t.formula, t.filled, _latex(t.value)]))
+    if written:
+        formulas.append(formula([t.symbol, t.formula, t.filled, _latex(t.value)]))
     return {
         "phase": t.phase,
         "line": t.line,
         "through": t.through,
         "name": plain(t.symbol),
-        "formulas": formulas,
+        "formulas": formulas if written else None,
         "value": t.value,
         "local": t.local[3] if t.local is not None else None,
         "sentence": t.sentence,
@@ -224,16 +238,18 @@ def _step(t: Tale) -> dict[str, Any]:
     }
 
 
-def _plain_step(phase: str, line: int, name: str, formulas: list[dict[str, str]], sentence: str) -> dict[str, Any]:
+def _plain_step(
+    phase: str, line: int, name: str, formulas: list[dict[str, str]] | None, sentence: str
+) -> dict[str, Any]:
     return {
         "phase": phase, "line": line, "through": None, "name": name, "formulas": formulas, "value": None, "local": None,
         "sentence": sentence, "why_zero": None, "shapes": None, "part": False, "terms": [], "code": None,
     }  # fmt: skip
 
 
-def _start(one: Told) -> dict[str, Any]:
+def _start(one: Told, written: bool) -> dict[str, Any]:
     given = [(node.symbol, node.value) for line, node in one.nodes.items() if line < one.outline.graph.inputs]
-    shown = [formula([symbol, _latex(value) or r"\dots"]) for symbol, value in given[:24]]
+    shown = [formula([symbol, _latex(value) or r"\dots"]) for symbol, value in given[:24]] if written else None
     loss = plain(one.nodes[one.loss].symbol)
     wanted = _listed([plain(n.symbol) for n in one.nodes.values() if n.differentiated])
     sentence = f"These values are given. Forward, {loss} is computed from them; "
@@ -247,17 +263,16 @@ def _listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1]))) if names else "nothing"
 
 
-def _ending(one: Told, before: float | None, after: float | None) -> list[dict[str, Any]]:
-    """The update, and the loss after it where that can be computed."""
+def _update(one: Told, written: bool) -> dict[str, Any]:
     formulas = [
         formula([rf"{u['symbol']} \gets {u['formula']}", u["filled"], _latex(u["value"])]) for u in one.updates[:24]
-    ]
-    steps = [_plain_step("update", one.loss, "update", formulas, _update_sentence(one))]
-    if after is not None and before is not None:
-        symbol = one.nodes[one.loss].symbol
-        went = formula([rf"{symbol}: {_number(before)} \to {_number(after)}"])
-        steps.append(_plain_step("after", one.loss, "after", [went], _after_sentence(one, before, after)))
-    return steps
+    ] if written else None  # fmt: skip
+    return _plain_step("update", one.loss, "update", formulas, _update_sentence(one))
+
+
+def _after(one: Told, before: float, after: float) -> dict[str, Any]:
+    went = formula([rf"{one.nodes[one.loss].symbol}: {_number(before)} \to {_number(after)}"])
+    return _plain_step("after", one.loss, "after", [went], _after_sentence(one, before, after))
 
 
 def _number(value: float) -> str:

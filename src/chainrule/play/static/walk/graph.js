@@ -3,7 +3,7 @@
 
 import { number } from "../format.js";
 import { h, s, stillness } from "../ui.js";
-import { brief, briefGradient, isFinite_, isZero, scalar, seen } from "./seen.js";
+import { brief, briefGradient, isFinite_, isZero, real, scalar, seen } from "./seen.js";
 import { nice, stepOf, windowOf } from "./scale.js";
 
 const HIGH = 60;
@@ -149,7 +149,9 @@ export class Graph {
     }
     const text = Number.parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
     const fits = room / this.size.wide;
-    const scale = fits < LEAST ? 0.9 : Math.min(1.2 * text, fits, Math.max(0.9, (0.5 * innerHeight) / this.size.high));
+    const tall = 0.62 * innerHeight; // what is taller scrolls too
+    this.place.style.setProperty("max-height", `${Math.max(tall, 320)}px`);
+    const scale = fits < LEAST ? (this.size.high > tall ? LEAST : 0.9) : Math.min(1.2 * text, fits, Math.max(0.9, (0.5 * innerHeight) / this.size.high));
     this.svg.setAttribute("width", this.size.wide * scale);
     this.svg.setAttribute("height", this.size.high * scale);
   }
@@ -208,10 +210,12 @@ export class Graph {
     let told = "";
     if (found?.value) told = briefGradient(found.value);
     else if (found) told = found.parts.every((p) => !p.shape.length) ? `∂ ${number(found.parts.reduce((sum, p) => sum + scalar(p), 0), 3)} + …` : "∂ …";
-    box.gradient.textContent = short(told, 14);
+    const moved = this.#movedTo(node, step);
+    box.gradient.textContent = moved ?? short(told, 14);
     const active = this.#isActive(node, step);
     const classes = ["node", node.kind, box.knob ? "held" : "", known ? "" : "unknown", active ? `active ${step.phase}` : "",
-      found?.value && isZero(found.value) ? "zero" : "", known && !isFinite_(node.value) ? "infinite" : ""];
+      found?.value && isZero(found.value) ? "zero" : "", moved !== null ? "moved" : "",
+      known && !isFinite_(node.value) ? "infinite" : ""];
     box.group.setAttribute("class", classes.filter(Boolean).join(" "));
     const said = [node.symbol, known ? `is ${brief(node.value)}` : "not computed yet", found?.value ? `gradient ${brief(found.value)}` : ""];
     if (!box.knob) {
@@ -225,9 +229,17 @@ export class Graph {
     for (const [name, to] of Object.entries(bounds)) box.group.setAttribute(`aria-${name}`, to);
   }
 
+  /** What the update makes of a value, or null: "→ 0.1". */
+  #movedTo(node, step) {
+    if (step.phase !== "update" && step.phase !== "after") return null;
+    const update = node.kind === "weight" ? this.walk.updates.find((u) => u.name === node.name) : undefined;
+    if (update && !update.value?.shape.length) return `→ ${brief(update.value)}`;
+    return node.kind === "loss" && step.phase === "after" ? `→ ${number(real(this.walk.after))}` : null;
+  }
+
   #isActive(node, step) {
     if (step.phase === "start") return node.name !== null && node.name !== "";
-    if (step.phase === "update") return node.kind === "weight";
+    if (step.phase === "update" || step.phase === "after") return node.kind === (step.phase === "update" ? "weight" : "loss");
     return node.lines.includes(step.line);
   }
 
@@ -287,10 +299,12 @@ export class Graph {
   /** Keep the active box in sight, inside of the graph's own scrolled area only. */
   #follow(step) {
     const box = this.boxes[this.boxOf.get(step.line)];
-    if (!box || this.place.scrollWidth <= this.place.clientWidth) return;
+    const { place } = this;
+    if (!box || (place.scrollWidth <= place.clientWidth && place.scrollHeight <= place.clientHeight)) return;
     const scale = this.svg.clientWidth / this.size.wide;
-    const middle = (box.x + box.wide / 2) * scale;
-    this.place.scrollTo({ left: middle - this.place.clientWidth / 2, behavior: stillness.matches ? "auto" : "smooth" });
+    const left = (box.x + box.wide / 2) * scale - place.clientWidth / 2;
+    const top = (box.y + HIGH / 2) * scale - place.clientHeight / 2;
+    place.scrollTo({ left, top, behavior: stillness.matches ? "auto" : "smooth" });
   }
 
   /** Scrolling over the graph steps; at either end, and with Ctrl, the page scrolls (or zooms) as always. */

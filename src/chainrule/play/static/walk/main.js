@@ -2,7 +2,7 @@
 // on the page drawn from the engine's answer.
 
 import { number } from "../format.js";
-import { bar, byId, copy, download, eachFrame, h, math, post, s, say, toast } from "../ui.js";
+import { bar, byId, copy, download, eachFrame, h, math, post, remember, s, say, toast } from "../ui.js";
 import { card, spoken } from "./card.js";
 import { Curve } from "./curve.js";
 import { Graph, legend } from "./graph.js";
@@ -22,6 +22,7 @@ let chosen = null; // the curve the reader chose; null follows the steps
 let playing = null;
 let typedOwn = false;
 let exampleId = null;
+let note = ""; // where the expression comes from, if not from the reader or an example
 
 byId("top").replaceWith(bar("/walk"));
 byId("legend").replaceChildren(...legend());
@@ -64,9 +65,12 @@ const number_ = (value) => (typeof value === "number" ? value : null);
 let running = false;
 let waiting = null;
 
-/** Ask for the state's walk. While one request is under way, only the newest of the others is kept. */
+/**
+ * Ask for the state's walk. While one request is under way, only the newest of the others is kept. `settle` is false
+ * while a value is dragged (a light answer will do), else what to say when it has come.
+ */
 function ask(settle) {
-  waiting = { settle: settle || waiting?.settle };
+  waiting = { settle: settle !== false ? settle : waiting?.settle ?? false };
   if (!running) serve();
 }
 
@@ -75,12 +79,13 @@ async function serve() {
   while (waiting !== null) {
     const { settle } = waiting;
     const { expression } = state;
+    const light = settle === false && walk?.expression === expression ? state.step : null;
     waiting = null;
     try {
-      const answer = await post("walk/explain", { expression: state.expression, at: state.at, wrt: state.wrt, learning_rate: state.rate, focus: focus() });
+      const answer = await post("walk/explain", { expression, at: state.at, wrt: state.wrt, learning_rate: state.rate, focus: focus(), light });
       // Drawn even if a newer one is wanted already, for a drag must be seen; but not what another expression gave.
       if (expression === state.expression) took(answer.walk, waiting === null ? settle : false, waiting === null);
-      if (waiting !== null) waiting.settle ||= settle;
+      if (waiting !== null && waiting.settle === false) waiting.settle = settle;
     } catch (error) {
       if (waiting === null) refused(error);
     }
@@ -106,7 +111,12 @@ function changed(done, words) {
 
 /** A walk has come: take its values and draw everything. */
 function took(found, words, newest = true) {
+  if (found.light && walk?.steps.length !== found.steps.length) {
+    ask("");
+    return;
+  }
   const another = walk === null || walk.function !== found.function || walk.steps.length !== found.steps.length;
+  if (found.light) complete(found, walk);
   walk = found;
   if (walk.editable && newest) {
     // Values that are being changed at this moment are newer than the answer's.
@@ -123,6 +133,15 @@ function took(found, words, newest = true) {
     const told = gradients.map((i) => `gradient by ${i.name} ${number(walk.nodes.find((n) => n.line === i.line)?.gradient?.values ?? NaN)}`);
     say([words, `${walk.loss.symbol} is ${number(walk.loss.value.values)}`, ...told].join(", "));
   }
+}
+
+/** Fill in what a light answer leaves out with what was there before; the whole comes when the drag ends. */
+function complete(found, before) {
+  found.steps.forEach((step, i) => { step.formulas ??= before.steps[i].formulas; });
+  found.key ??= before.key;
+  found.checks = before.checks;
+  const fresh = new Set(found.curves.map(key_));
+  found.curves = before.curves.map((one) => (fresh.has(key_(one)) ? found.curves.find((c) => key_(c) === key_(one)) : one));
 }
 
 const pick = (from, names) => Object.fromEntries(names.filter((name) => name in from).map((name) => [name, from[name]]));
@@ -160,7 +179,7 @@ function problem(words) {
 
 function draw() {
   graph.draw(walk, state.step);
-  values.draw(walk.editable ? state.at : null, state.wrt, state.rate, walk.editable);
+  values.draw(walk.editable ? state.at : null, state.wrt, state.rate, walk.editable, new Map(walk.inputs.map((i) => [i.name, i.symbol])));
   const spans = phases(walk);
   const shape = JSON.stringify(spans);
   if (shape !== byId("phases").dataset.shape) {
@@ -324,7 +343,7 @@ function begin() {
 function showExample() {
   const now = exampleNow();
   byId("example").value = now?.id ?? "";
-  byId("reason").textContent = now?.reason ?? (walk && !walk.editable ? "An explanation from a file, as it was saved." : "An expression of your own.");
+  byId("reason").textContent = now?.reason ?? (note || "An expression of your own.");
 }
 
 function typedExpression() {
@@ -332,6 +351,7 @@ function typedExpression() {
   if (text === state.expression && walk?.editable) return;
   pause();
   typedOwn = true;
+  note = "";
   Object.assign(state, { expression: text, wrt: null, step: 0 });
   losses = [];
   chosen = null;
@@ -380,16 +400,37 @@ async function openText(text) {
     const data = JSON.parse(text, (key, value) => (key === "mathml" ? "" : value));
     if (data && Array.isArray(data.steps)) data.steps = [];
     const answer = await post("walk/open", { data });
-    pause();
-    losses = [];
-    const found = answer.walk;
-    Object.assign(state, { expression: found.expression ?? "", at: found.at ?? {}, wrt: found.wrt, rate: found.learning_rate, step: 0 });
-    byId("expression").value = found.expression ?? "";
-    took(found, "");
-    showExample();
-    toast(found.editable ? "Opened, and replayed from its expression." : "Opened, as it was saved.");
+    const network = data.format === "chainrule.playground";
+    opened(answer.walk, network ? NETWORK : answer.walk.editable ? "From a file, replayed from its expression." : "An explanation from a file, as it was saved.");
   } catch (error) {
     toast(error.problem ? error.message : "This file is no JSON.", { bad: true });
+  }
+}
+
+const NETWORK = "A network of the playground at one example: its loss, and the gradient by each of its weights.";
+
+function opened(found, from) {
+  pause();
+  losses = [];
+  note = from;
+  Object.assign(state, { expression: found.expression ?? "", at: found.at ?? {}, wrt: found.wrt, rate: found.learning_rate, step: 0 });
+  byId("expression").value = found.expression ?? "";
+  chosen = null;
+  took(found, "");
+  showExample();
+  toast(`Opened. ${from}`);
+}
+
+/** The playground leaves {state, x?, inputs?, label?} under "walk.network" and comes to /walk#network. */
+async function fromPlayground() {
+  const body = remember("walk.network");
+  if (body === null) return false;
+  try {
+    opened((await post("walk/network", body)).walk, NETWORK);
+    return true;
+  } catch (error) {
+    toast(error.message, { bad: true });
+    return false;
   }
 }
 
@@ -401,6 +442,8 @@ function remembered() {
   }, 300);
 }
 
+addEventListener("hashchange", () => (location.hash === "#network" ? fromPlayground() : fromAddress()));
+
 function fromAddress() {
   const found = hash.read(location.hash);
   if (found === null) return false;
@@ -409,12 +452,10 @@ function fromAddress() {
   return true;
 }
 
-addEventListener("hashchange", fromAddress);
-
 async function start() {
   examples = (await post("walk/examples", {})).examples;
   byId("example").replaceChildren(h("option", { value: "" }, "your own"), ...examples.map((one) => h("option", { value: one.id }, one.title)));
-  if (!fromAddress()) useExample(examples[0]);
+  if (location.hash === "#network" ? !(await fromPlayground()) : !fromAddress()) useExample(examples[0]);
 }
 
 start().catch((error) => problem(error.problem ?? { what: error.message }));

@@ -24,7 +24,7 @@ export class Tour {
     this.hint = h("p", { class: "muted small" });
     this.hints = h("details", { class: "small" }, h("summary", {}, "A hint"), this.hint);
     this.result = h("p", { class: "result small" });
-    this.there = h("button", { type: "button", onclick: () => this.actions.example(TASKS[this.at].example) }, "Set it up");
+    this.there = h("button", { type: "button", onclick: () => this.actions.example(TASKS[this.at].example) }, "Load example");
     this.next = h("button", { type: "button", onclick: () => this.go(Math.min(TASKS.length - 1, this.at + 1)) }, "Next");
     this.again = h("button", { type: "button", class: "plain small", onclick: () => this.#restart() }, "Start over");
     this.place.replaceChildren(

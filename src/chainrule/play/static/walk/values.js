@@ -16,7 +16,7 @@ export class Values {
   }
 
   /** Show these values; rows are only made anew when there are other ones. */
-  draw(at, wrt, rate, editable) {
+  draw(at, wrt, rate, editable, symbols = new Map()) {
     const shape = JSON.stringify([editable, Object.entries(at ?? {}).map(([name, value]) => [name, shapeOf(value)])]);
     if (shape !== this.shape) {
       this.shape = shape;
@@ -26,7 +26,10 @@ export class Values {
     }
     if (!editable) return;
     this.wrt = wrt;
-    for (const [name, row] of this.rows) row.show(at[name], wrt.includes(name), wrt.length === 1);
+    for (const [name, row] of this.rows) {
+      row.show(at[name], wrt.includes(name), wrt.length === 1);
+      row.element.firstChild.textContent = symbols.get(name) ?? row.element.firstChild.textContent;
+    }
     this.rate.show(rate);
   }
 
@@ -59,7 +62,7 @@ export class Values {
     const check = this.#check(name);
     slider.addEventListener("input", () => this.actions.change(name, nice(Number(slider.value), Number(slider.step)), false));
     slider.addEventListener("change", () => this.actions.change(name, nice(Number(slider.value), Number(slider.step)), true));
-    const element = h("div", { class: "value-row" }, h("span", { class: "value-name mono" }, name), slider, field, check);
+    const element = h("div", { class: "value-row" }, h("span", { class: "value-name", title: name }, name), slider, field, check);
     const show = (value, chosen, only) => {
       const wide = windowOf(value);
       // A slider that is being dragged keeps its window: under a moving scale a hand can't aim.
@@ -77,7 +80,7 @@ export class Values {
     const check = this.#check(name);
     const shape = shapeOf(value);
     if (flat.length > MOST_CELLS || shape.length > 2) {
-      const element = h("div", { class: "value-row wide" }, h("span", { class: "value-name mono" }, name), h("span", { class: "muted small" }, `an array of ${shape.join("×")}`), h("span"), check);
+      const element = h("div", { class: "value-row wide" }, h("span", { class: "value-name", title: name }, name), h("span", { class: "muted small" }, `an array of ${shape.join("×")}`), h("span"), check);
       return { element, show: (_, chosen, only) => { check.checked = chosen; check.disabled = chosen && only; } };
     }
     const columns = shape.length === 2 ? shape[1] : shape[0];
@@ -92,7 +95,7 @@ export class Values {
     });
     const cells = h("div", { class: "cells", role: "group", "aria-label": `${name}, ${shape.join(" by ")}` }, fields);
     cells.style.setProperty("--columns", columns);
-    const element = h("div", { class: "value-row wide" }, h("span", { class: "value-name mono" }, name), cells, h("span"), check);
+    const element = h("div", { class: "value-row wide" }, h("span", { class: "value-name", title: name }, name), cells, h("span"), check);
     const show = (to, chosen, only) => {
       now = to;
       to.flat(Infinity).forEach((v, i) => put(fields[i], v));
@@ -108,7 +111,7 @@ export class Values {
     const round = () => Number((10 ** Number(slider.value)).toPrecision(2));
     slider.addEventListener("input", () => this.actions.rate(round(), false));
     slider.addEventListener("change", () => this.actions.rate(round(), true));
-    const element = h("div", { class: "value-row rate" }, h("span", { class: "value-name mono", title: "learning rate" }, "α"), slider, field, h("span"));
+    const element = h("div", { class: "value-row rate" }, h("span", { class: "value-name", title: "learning rate" }, "α"), slider, field, h("span"));
     const show = (value) => {
       slider.value = value > 0 ? Math.log10(value) : RATES.low;
       slider.setAttribute("aria-valuetext", number(value));
@@ -125,26 +128,28 @@ function numberField(name, change, narrow = false) {
     const value = typed(field.value);
     const good = value !== null && Number.isFinite(value) && Math.abs(value) < 1e300;
     field.setAttribute("aria-invalid", String(!good));
-    if (good && value !== field.known) change(value);
+    if (good && field.value !== field.shown) change(value);
   };
   field.addEventListener("change", read);
   field.addEventListener("keydown", (event) => {
     if (event.key === "Enter") { event.preventDefault(); read(); }
     if (event.key !== "ArrowUp" && event.key !== "ArrowDown") return;
     event.preventDefault();
-    const value = typed(field.value) ?? field.known;
+    const value = field.value === field.shown ? field.known : typed(field.value) ?? field.known;
     const step = 5 * stepOf(windowOf(value));
     change(nice(value + (event.key === "ArrowUp" ? step : -step), step / 5));
   });
   return field;
 }
 
-/** Write a value into a field, all digits, unless the reader is typing there. */
+/** Write a value into a field, as many digits as there is room for, unless the reader is typing there. */
 function put(field, value) {
-  const typing = document.activeElement === field && field.value !== String(field.known);
+  const typing = document.activeElement === field && field.value !== field.shown;
   field.known = value;
   if (typing && typed(field.value) !== value) return;
-  field.value = String(value);
+  field.shown = String(Number(value.toPrecision(field.classList.contains("cell") ? 4 : 7)));
+  if (field.value !== field.shown) field.value = field.shown; // the same again would undo a selection
+  field.title = String(value);
   field.setAttribute("aria-invalid", "false");
 }
 
