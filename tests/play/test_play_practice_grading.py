@@ -331,7 +331,7 @@ def test_one_part_right_is_said() -> None:
     item = made(Field("n", "n"), Field("m", "m"), n=3.0, m=4.0)
     found = grade(item, {"n": "3", "m": "5"})
     assert found["fields"] == {"n": True, "m": False}
-    assert found["message"] == ["Not yet: one part is right, another is not."]
+    assert found["message"] == ["One part is right, another is not."]
 
 
 def test_a_formula_without_values_is_not_gradable() -> None:

@@ -327,8 +327,9 @@ def _unary_formula(draws: Draws) -> Draft:
     program = Program(f"a = {text}", {"u": 0.7})
     slope = program.gradient_text("u")
     wrong: list[tuple[str, str]] = [("sign", f"-({slope})"), ("not-differentiated", text)]
-    if "**" in text:
-        wrong += [("power-not-lowered", f"({slope})*u"), ("exponent-forgotten", re.sub(r"\*\*\d", "", text))]
+    power = re.fullmatch(r"(?:\d\*)?u\*\*(\d)", text)
+    if power:
+        wrong[:0] = [("power-not-lowered", f"({slope})*u"), ("exponent-forgotten", f"({slope})/{power.group(1)}")]
     if text in ("tanh(u)", "sigmoid(u)"):
         wrong.insert(0, ("y-for-z", "1 - u**2" if text == "tanh(u)" else "u*(1 - u)"))
     if text.startswith("exp"):
@@ -375,7 +376,7 @@ def _harder_node(draws: Draws) -> Draft:
             "z",
             [
                 ("y-for-z", round(wrong, 4)),
-                ("exponent-forgotten", round(forgot, 4)),
+                ("y-for-z" if name == "sigmoid" else "forgot-output-squared", round(forgot, 4)),
                 ("not-differentiated", p.value("a")),
                 ("sign", -p.local("a", "z")),
             ],

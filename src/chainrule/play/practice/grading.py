@@ -171,8 +171,8 @@ def _said(mistake: Mistake | None, each: Mapping[str, bool]) -> str:
     if mistake is not None:
         return SENTENCES[mistake.name]
     if len(each) > 1 and any(each.values()):
-        return "Not yet: one part is right, another is not."
-    return "Not yet. Look at the graph again, or take a hint."
+        return "One part is right, another is not."
+    return "Look at it again, or take a hint."
 
 
 def _refused(reason: str, field: Field) -> dict[str, Any]:

@@ -179,7 +179,7 @@ def fanout(draws: Draws, level: int) -> Draft:
 
 def _fanout_draft(program: Program, by: str, draws: Draws) -> Draft:
     paths = program.paths(by)
-    require(len(paths) >= 2)
+    require(len(paths) >= 2 and len(program.users(by)) >= 2)
     products = []
     for path in paths:
         product = 1.0
@@ -308,8 +308,8 @@ def _saved_draft(program: Program, wrt: Sequence[str], draws: Draws) -> Draft:
     names = [name for name in program.lines if name != program.output]
     require(right < set(names) or not right)
     options = (*(Option(n, f"${identifier(n)}$") for n in names), Option("nothing", "none of them"))
-    own = {n for n in names for u in program.users(n) if _does(program, u, "mul") and n in wrt} - right
-    summed = {a for u in program.lines if _does(program, u, "add", "sub") for a in _arguments(program, u)} & set(names)
+    own = _operands(program, "mul") & set(wrt) - right
+    summed = _operands(program, "add", "sub") & set(names)
     inputs = {n for n in names if n in program.expression.names}
     wrong: list[tuple[str, set[str]]] = [
         *([("kept-own", right | own), ("kept-own", own)] if own else []),
@@ -350,13 +350,11 @@ def _saved_draft(program: Program, wrt: Sequence[str], draws: Draws) -> Draft:
     )
 
 
-def _does(program: Program, name: str, *ops: str) -> bool:
-    """Whether a step has one of these ops in its formula, of values that are no constants."""
-    outline, graph = program.explanation.outline, program.explanation.graph
-    return any(
-        graph.lines[i].op.name in ops and all(outline.head[a] >= 0 for a in graph.lines[i].args)
-        for i in outline.members(program.lines[name])
-    )
+def _operands(program: Program, *ops: str) -> set[str]:
+    """The named values that one of these ops takes directly, together with another value that is no constant."""
+    outline, lines = program.explanation.outline, program.explanation.graph.lines
+    found = [line.args for line in lines if line.op.name in ops and all(outline.head[a] >= 0 for a in line.args)]
+    return {program.names[a] for args in found for a in args if a in program.names}
 
 
 def _arguments(program: Program, name: str) -> set[str]:

@@ -34,7 +34,7 @@ def _gate(draws: Draws) -> Draft:
         wrong = [
             ("ignored-gate", k * at["x"]),
             ("closed-gate", 0.0),
-            ("forgot-arriving", at["x"] if z > 0 else 1.0),
+            *([("forgot-arriving", at["x"])] if z > 0 else []),
             ("not-differentiated", program.value("L")),
             ("sign", -right),
         ]
@@ -44,7 +44,7 @@ def _gate(draws: Draws) -> Draft:
         right, other = program.gradient("w"), k * at["x"]
         wrong = [
             ("wrong-branch", 0.0 if right else other),
-            ("forgot-arriving", at["x"]),
+            *([("forgot-arriving", at["x"])] if right else []),
             ("sign", -right),
             ("not-differentiated", program.value("L")),
         ]

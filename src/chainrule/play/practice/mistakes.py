@@ -31,6 +31,7 @@ SENTENCES: dict[str, str] = {
     "other of the two.",
     "own-factor": "This is the factor itself. In a product, the derivative by one factor is the other factor.",
     "forgot-square": "This is what you get if the denominator is not squared.",
+    "forgot-output-squared": "The output is squared here: the derivative is one minus its square.",
     # fan-out
     "one-path": "This is one path alone. The value reaches the loss in several ways, and what comes back over each "
     "is added.",

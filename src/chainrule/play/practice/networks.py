@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -137,14 +139,15 @@ def _spoilt(program: Program, way: Sequence[str], draws: Draws, level: int) -> l
     """The calculation with one computed mistake in it."""
     if level > 1 and draws.below(2):
         node = draws.pick(way[1:-1])
-        value = draws.pick(_forward_faults(program, node))
-        require(abs(value - program.value(node)) > 1e-9)
-        return with_forward_fault(program, way, node, value)
+        values = _forward_faults(program, node)
+        require(values)
+        return with_forward_fault(program, way, node, draws.pick(values))
     link = draws.integer(0 if level > 1 else 1, len(way) - 2)
     good = backward_line(program, way[link], way[link + 1])
     local = program.local(way[link], way[link + 1])
     if link == 0:
-        value = draws.pick((-good.value, good.value / 2))
+        squared = "^" in program.forward_latex(program.output)
+        value = draws.pick((-good.value, good.value / 2)) if squared else -good.value
         require(abs(value - good.value) > 1e-9)
         return with_backward_fault(program, way, link, replace(good, value=value))
     arriving = program.gradient(way[link])
@@ -163,17 +166,21 @@ def _spoilt(program: Program, way: Sequence[str], draws: Draws, level: int) -> l
 
 
 def _forward_faults(program: Program, node: str) -> list[float]:
-    """Wrong values of a node, as people get them: a lost summand, a lost square, a ReLU not applied, a lost sign."""
-    step = next(s for s in program.explanation.chain if s.phase == "forward" and s.line == program.lines[node])
-    value = program.value(node)
-    found = [-value]
-    if "b" in program.lines and "b" in step.formula and program.value("b"):
-        found.append(value - program.value("b"))
-    if "c" in program.lines and "c" in step.formula.replace(r"\cdot", ""):
-        found += [value + program.value("c"), value - program.value("c")]
-    if "^" in step.formula:
-        found.append(2 * math.sqrt(abs(value)))
-    return found
+    """Wrong values of a node as people get them: doubled for squared, added for multiplied, a summand lost."""
+    statement = next(s for s in program.expression.statements if s.name == node)
+    text = ast.unparse(statement.node)
+    changed = {
+        text.replace("** 2", "* 2"),
+        re.sub(r"(?<!\*) \* (?!\*)", " + ", text),
+        re.sub(r" \+ [bc]$", "", text),
+        re.sub(r" \+ ([bc])$", r" - \1", text),
+        text.replace(" - ", " + "),
+    } - {text}
+    found = []
+    for one in sorted(changed):
+        expression = parse(one)
+        found.append(float(expression(*[program.value(n) for n in expression.names])))
+    return [value for value in found if abs(value - program.value(node)) > 1e-9]
 
 
 def _lines_draft(program: Program, clean: Sequence[Line], lines: Sequence[Line], wrong: int, level: int) -> Draft:

@@ -26,11 +26,14 @@ from chainrule.play.practice.written import written
 MOST_PLACES = 4
 """Digits behind the point of a number that is shown."""
 
+MOST_SIZE = 300
+"""Numbers of exercises are smaller than this, so that they can be multiplied by hand."""
+
 
 def is_short(value: Any, places: int = MOST_PLACES) -> bool:
-    """Whether a number (each of an array) is finite, below 1000, and has at most ``places`` digits behind the point."""
+    """Whether a number (each of an array) is finite, not large, and has at most ``places`` digits behind the point."""
     found = np.asarray(value, np.float64)
-    return bool(np.all(np.abs(found) < 1000) and np.all(np.abs(found - np.round(found, places)) < 1e-9))
+    return bool(np.all(np.abs(found) < MOST_SIZE) and np.all(np.abs(found - np.round(found, places)) < 1e-9))
 
 
 def require(condition: Any) -> None:

@@ -207,6 +207,8 @@ def _binary(node: ast.BinOp) -> Piece:
         return Piece(f"{bracketed(left, SUM)} + {bracketed(right, PRODUCT if right.negative else SUM)}", SUM)
     if isinstance(node.op, ast.Sub):
         return Piece(f"{bracketed(left, SUM)} - {bracketed(right, PRODUCT)}", SUM)
+    if isinstance(node.op, ast.Mult) and left.negative and left.level == SUM and isinstance(node.left, ast.UnaryOp):
+        return Piece(rf"{left.latex} \cdot {bracketed(right, PRODUCT)}", SUM)
     if isinstance(node.op, ast.Mult):
         return Piece(rf"{bracketed(left, PRODUCT)} \cdot {bracketed(right, PRODUCT)}", PRODUCT)
     if isinstance(node.op, ast.Div):

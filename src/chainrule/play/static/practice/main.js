@@ -167,7 +167,7 @@ async function check(event) {
     fields.get(found.field)?.focus();
   } else if (found.outcome === "wrong") {
     note(false);
-    feedback("bad", "Not yet", found.message[0] === "Not yet. Look at the graph again, or take a hint." ? ["Look at it again, or take a hint."] : found.message, found.detail);
+    feedback("bad", "Not yet", found.message, found.detail);
   } else {
     const alone = found.counts && !counted;
     note(alone);
