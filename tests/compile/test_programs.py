@@ -70,6 +70,22 @@ def by_the_table(graph: Graph, args: list[Any]) -> None:
         assert not difference(found, Bound(wanted, np.broadcast_to(0.0 if off is None else off, wanted.shape)))
 
 
+@pytest.mark.parametrize(("dtype", "highest"), [(np.float32, 43.0), (np.float64, 353.0)])
+def test_the_derivative_of_tanh_is_exact_far_out(dtype: Any, highest: float) -> None:
+    """Where 1 - tanh² has no digit left; and beside tanh itself, with which it is computed."""
+    x = np.concatenate([np.linspace(-highest, highest, 20_001), [0.0, -0.0, 1e-8, np.inf, -np.inf, np.nan]])
+    x = x.astype(dtype)
+    slope, y = cr.jit(lambda x: (cr.grad(lambda x: np.sum(np.tanh(x)))(x), np.tanh(x)), backend="native")(x)
+    e = np.exp(-2 * np.abs(x.astype(np.longdouble)))
+    wanted, value = 4 * e / (1 + e) ** 2, np.tanh(x.astype(np.longdouble))
+    known = np.isfinite(x)
+    ulp = np.spacing(np.abs(wanted[known]).astype(dtype)).astype(np.longdouble)
+    assert float(np.max(np.abs(slope[known] - wanted[known]) / ulp)) <= 8
+    ulp = np.spacing(np.abs(value[known]).astype(dtype)).astype(np.longdouble)
+    assert float(np.max(np.abs(y[known] - value[known]) / np.maximum(ulp, np.finfo(dtype).tiny))) <= 4
+    np.testing.assert_array_equal(slope[-3:], np.array([0, 0, np.nan], dtype))
+
+
 def as_float32(args: list[Any]) -> list[Any]:
     return [a.astype(np.float32) if a.dtype == np.float64 else a for a in args]
 

@@ -134,6 +134,15 @@ CASES: dict[str, list[Case]] = {
         Case("f64[3]", lambda x: op("div", x, 3.0), ["%2: f64[3] = div %0 3.0", "return %2"]),
         Case("f64[3]", lambda x: op("div", x, 2.0**1023), ["%2: f64[3] = div %0 8.98846567431158e+307", "return %2"]),
     ],
+    "derivative_of_tanh": [
+        Case("f64[3]", lambda x: op("div", 1.0, op("mul", op("cosh", x), op("cosh", x))), [
+            "%2: f64[3] = abs %0", "%4: f64[3] = mul %2 -2.0", "%5: f64[3] = exp %4", "%6: f64[3] = add %5 1.0",
+            "%7: f64[3] = div 1.0 %6", "%9: f64[3] = mul %5 4.0", "%10: f64[3] = mul %9 %7",
+            "%11: f64[3] = mul %10 %7", "return %11"], "close"),
+        Case("f64[3] f64[3]", lambda x, y: op("div", 1.0, op("mul", op("cosh", x), op("cosh", y))), [
+            "%2: f64[3] = cosh %0", "%3: f64[3] = cosh %1", "%4: f64[3] = mul %2 %3", "%6: f64[3] = div 1.0 %4",
+            "return %6"]),
+    ],
     "negate_twice": [Case("f64[3]", lambda x: op("neg", op("neg", x)), ["return %0"])],
     "size_of_negative": [
         Case("f64[3]", lambda x: op("abs", op("neg", x)), ["%1: f64[3] = abs %0", "return %1"]),

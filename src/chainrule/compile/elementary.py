@@ -239,8 +239,8 @@ def tanh(b: Body, x: Value) -> Value:
         return b.copysign(e / (e + 2.0), x)
     u = a * a
     near = b.mad(a * u, b.polynomial(u, SINGLE.polynomial("tanh")), a)
-    e = exp_in_range(b, b.smaller(a, 10.0) * 2.0)
-    return b.copysign(b.select(a < 0.6, near, 1.0 - 2.0 / (e + 1.0)), x)
+    e = b.call("exp", a * -2.0)  # this and the quotient as in the derivative (see ``rewrites``): computed once for both
+    return b.copysign(b.select(a < 0.6, near, (1.0 - e) * (1.0 / (e + 1.0))), x)
 
 
 def erf_near(b: Body, x: Value) -> Value:

@@ -1,3 +1,29 @@
+define internal float @cr.exp.f32(float %x) alwaysinline nounwind willreturn memory(none) {
+  %v1 = call float @llvm.fma.f32(float %x, float 0x3FF7154760000000, float 0x4168000000000000)
+  %v2 = fsub float %v1, 0x4168000000000000
+  %v3 = bitcast float %v1 to i32
+  %v4 = call float @llvm.fma.f32(float %v2, float 0xBFE62E8000000000, float %x)
+  %v5 = call float @llvm.fma.f32(float %v2, float 0x3EFE8082E0000000, float %v4)
+  %v6 = fmul float %v5, %v5
+  %v7 = call float @llvm.fma.f32(float %v5, float 0x3F2A1A2D80000000, float 0x3F56D76500000000)
+  %v8 = call float @llvm.fma.f32(float %v5, float %v7, float 0x3F811108E0000000)
+  %v9 = call float @llvm.fma.f32(float %v5, float %v8, float 0x3FA5554AC0000000)
+  %v10 = call float @llvm.fma.f32(float %v5, float %v9, float 0x3FC5555560000000)
+  %v11 = call float @llvm.fma.f32(float %v5, float %v10, float 0x3FE0000000000000)
+  %v12 = call float @llvm.fma.f32(float %v6, float %v11, float %v5)
+  %v13 = fadd float %v12, 0x3FF0000000000000
+  %v14 = bitcast float %v13 to i32
+  %v15 = shl i32 %v3, 23
+  %v16 = add i32 %v14, %v15
+  %v17 = bitcast i32 %v16 to float
+  %v18 = fcmp olt float %x, 0xC055D589E0000000
+  %v19 = select i1 %v18, float 0x0000000000000000, float %v17
+  %v20 = fcmp ole float %x, 0x40562E42E0000000
+  %v21 = fadd float %x, 0x7FF0000000000000
+  %v22 = select i1 %v20, float %v19, float %v21
+  ret float %v22
+}
+
 define internal float @cr.tanh.f32(float %x) alwaysinline nounwind willreturn memory(none) {
   %v1 = call float @llvm.fabs.f32(float %x)
   %v2 = fmul float %v1, %v1
@@ -7,33 +33,16 @@ define internal float @cr.tanh.f32(float %x) alwaysinline nounwind willreturn me
   %v6 = call float @llvm.fma.f32(float %v2, float %v5, float 0x3FC1109DC0000000)
   %v7 = call float @llvm.fma.f32(float %v2, float %v6, float 0xBFD55553E0000000)
   %v8 = call float @llvm.fma.f32(float %v3, float %v7, float %v1)
-  %v9 = fcmp ogt float %v1, 0x4024000000000000
-  %v10 = select i1 %v9, float 0x4024000000000000, float %v1
-  %v11 = fmul float %v10, 0x4000000000000000
-  %v12 = call float @llvm.fma.f32(float %v11, float 0x3FF7154760000000, float 0x4168000000000000)
-  %v13 = fsub float %v12, 0x4168000000000000
-  %v14 = bitcast float %v12 to i32
-  %v15 = call float @llvm.fma.f32(float %v13, float 0xBFE62E8000000000, float %v11)
-  %v16 = call float @llvm.fma.f32(float %v13, float 0x3EFE8082E0000000, float %v15)
-  %v17 = fmul float %v16, %v16
-  %v18 = call float @llvm.fma.f32(float %v16, float 0x3F2A1A2D80000000, float 0x3F56D76500000000)
-  %v19 = call float @llvm.fma.f32(float %v16, float %v18, float 0x3F811108E0000000)
-  %v20 = call float @llvm.fma.f32(float %v16, float %v19, float 0x3FA5554AC0000000)
-  %v21 = call float @llvm.fma.f32(float %v16, float %v20, float 0x3FC5555560000000)
-  %v22 = call float @llvm.fma.f32(float %v16, float %v21, float 0x3FE0000000000000)
-  %v23 = call float @llvm.fma.f32(float %v17, float %v22, float %v16)
-  %v24 = fadd float %v23, 0x3FF0000000000000
-  %v25 = shl i32 %v14, 23
-  %v26 = add i32 %v25, 1065353216
-  %v27 = bitcast i32 %v26 to float
-  %v28 = fmul float %v24, %v27
-  %v29 = fcmp olt float %v1, 0x3FE3333340000000
-  %v30 = fadd float %v28, 0x3FF0000000000000
-  %v31 = fdiv float 0x4000000000000000, %v30
-  %v32 = fsub float 0x3FF0000000000000, %v31
-  %v33 = select i1 %v29, float %v8, float %v32
-  %v34 = call float @llvm.copysign.f32(float %v33, float %x)
-  ret float %v34
+  %v9 = fmul float %v1, 0xC000000000000000
+  %v10 = call float @cr.exp.f32(float %v9)
+  %v11 = fcmp olt float %v1, 0x3FE3333340000000
+  %v12 = fsub float 0x3FF0000000000000, %v10
+  %v13 = fadd float %v10, 0x3FF0000000000000
+  %v14 = fdiv float 0x3FF0000000000000, %v13
+  %v15 = fmul float %v12, %v14
+  %v16 = select i1 %v11, float %v8, float %v15
+  %v17 = call float @llvm.copysign.f32(float %v16, float %x)
+  ret float %v17
 }
 
 
