@@ -35,7 +35,8 @@ SENTENCES: dict[str, str] = {
     # fan-out
     "one-path": "This is one path alone. The value reaches the loss in several ways, and what comes back over each "
     "is added.",
-    "overwrote": "This is what you get if the second contribution overwrites the first instead of being added to it.",
+    "overwrote": "This is what you get if the contribution that comes last overwrites what was there, instead of being "
+    "added to it.",
     "multiplied-paths": "This is what you get if the paths are multiplied with each other. Along a path one "
     "multiplies; between "
     "paths one adds.",
