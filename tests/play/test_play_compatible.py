@@ -1,4 +1,4 @@
-"""The compatible mode: the reference's trajectories through ``Player.answer``, and its rule written out link by link."""
+"""The compatible mode: the reference's trajectories through ``Player.answer``; its rule written out link by link."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def settle(player: Player) -> None:
 
 
 def by_hand(player: Player, steps: int) -> Network:
-    """The weights after ``steps`` steps by ``cr.grad`` and the optimizer alone, on the batches of the player's context."""
+    """The weights after ``steps`` steps by ``cr.grad`` and the optimizer alone, on the player's batches."""
     context, network = player.course.context, player.course.first.network
     rate = [0.0]
     optimizer = named(context.settings.optimizer, lambda count: np.float64(rate[0]))

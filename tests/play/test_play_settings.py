@@ -104,8 +104,6 @@ def any_settings() -> st.SearchStrategy[Settings]:
 def test_both_ways(settings: Settings) -> None:
     assert Settings.from_json(settings.to_json()) == settings
     text = address.to_hash(settings)
-    if "\ud800" <= max(settings.seed + (settings.data_seed or ""), default="") <= "\udfff":
-        return
     assert address.from_hash(address.pairs_of("#" + text)) == settings, text
 
 
@@ -119,8 +117,9 @@ def test_per_layer_activations_and_compatible_both_ways() -> None:
 def test_a_hash_of_the_reference_opens_as_the_reference_would() -> None:
     text = ("#activation=relu&regularization=L1&batchSize=17&dataset=xor&regDataset=reg-plane&learningRate=0.01"
             "&regularizationRate=0.003&noise=25&networkShape=3,2,1&seed=0.98765&showTestData=true&discretize=false"
-            "&percTrainData=70&x=true&y=false&xTimesY=true&xSquared=false&ySquared=true&cosX=true&sinX=false&cosY=false"
-            "&sinY=true&collectStats=false&problem=classification&initZero=false&hideText=false&noise_hide=true")  # fmt: skip
+            "&percTrainData=70&x=true&y=false&xTimesY=true&xSquared=false&ySquared=true&cosX=true&sinX=false"
+            "&cosY=false&sinY=true&collectStats=false&problem=classification&initZero=false&hideText=false"
+            "&noise_hide=true")  # fmt: skip
     found = address.from_hash(address.pairs_of(text))
     assert found == Settings(
         mode="compatible", activation="relu", regularization="l1", batch_size=17, dataset="xor", learning_rate=0.01,

@@ -103,7 +103,8 @@ def test_a_remedy_is_gone_when_the_network_was_changed() -> None:
 
 
 def broken(**settings: Any) -> Player:
-    player = Player({"dataset": "plane", "activation": "relu", "hidden": [4], "samples": 60, **settings}, native="never")
+    plane = {"dataset": "plane", "activation": "relu", "hidden": [4], "samples": 60}
+    player = Player({**plane, **settings}, native="never")
     player.answer({"do": "play"})
     for _ in range(300):
         player.run(0.01)

@@ -167,6 +167,8 @@ def _examples_back(player: Player, count: int) -> tuple[int, int]:
     """The position so many examples before."""
     state, context = player.course.state, player.course.context
     step, example, batch, epoch = state.step, state.example, state.batch, state.epoch
+    if not context.rows:
+        return step - 1, 0
     while example < count:
         count -= example
         step, batch = step - 1, batch - 1

@@ -120,10 +120,11 @@ def _load_state(player: Player, kept: Mapping[str, Any]) -> list[str]:
         held=None if blank.held is None else _leaves(kept.get("held"), blank.held, "held"),
     )  # fmt: skip
     state = _at(state, kept, context)
+    curve = _curve(kept.get("curve", []), state.step)
     player.own = own
     player.halt()
     player.course.begin(context, state, first)
-    player.course.curve = [*_curve(kept.get("curve", []), state.step), *player.course.curve]
+    player.course.curve = [*curve, *player.course.curve]
     player.course.curve_version += 1
     player.changed(exact=kept.get("exact") is True)
     return []

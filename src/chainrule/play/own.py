@@ -130,6 +130,8 @@ def _read(text: str) -> tuple[list[str], list[list[str]]]:
         rows = [row for row in csv.reader(io.StringIO(text), delimiter=mark) if any(cell.strip() for cell in row)]
     except csv.Error as error:
         raise _unreadable("CSV", str(error)) from None
+    if not rows:
+        raise _unreadable("at least one row", "none")
     wide = len(rows[0])
     if not 2 <= wide <= LIMITS["csv_columns"]:
         raise DataError("the table has no two columns" if wide < 2 else "the table has too many columns",
