@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from playing import READY, SECONDS, until
 from serving import Served, serving
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -82,6 +83,19 @@ def open_page(server: Served, browser: Any, console: list[str]) -> Iterator[Call
 def page(open_page: Callable[..., Any]) -> Any:
     """The playground in a browser of 1024 × 800."""
     return open_page("/")
+
+
+@pytest.fixture
+def play(open_page: Callable[..., Any]) -> Callable[..., Any]:
+    """A playground that has its first frame; options as for ``open_page``."""
+
+    def opened(path: str = "/", **more: Any) -> Any:
+        page = open_page(path, **more)
+        page.wait_for_selector(READY, timeout=SECONDS)
+        until(page, "playground.frame?.arrays.weights && playground.data")
+        return page
+
+    return opened
 
 
 @pytest.fixture

@@ -35,6 +35,7 @@ export function buildInspector(app) {
     else later(state.playing ? EVERY : 120);
   });
   app.on("half", () => later(60));
+  if (app.source.recorded) app.on("frame", () => { if (app.selected) later(120); });
 }
 
 /** Whether the network still has what was chosen. */
@@ -84,10 +85,15 @@ function build(app, body, title, { what, layer, to, from }) {
   return async () => {
     if (asking || app.selected?.layer !== layer || app.selected?.to !== to || app.selected?.from !== from) return;
     asking = true;
-    const answer = await app.ask("explain", { what, layer: layer - 1, to, ...(isWeight ? { from } : {}) }, { quiet: true });
+    let answer = null;
+    try {
+      answer = await app.source.ask("explain", { what, layer: layer - 1, to, ...(isWeight ? { from } : {}) });
+    } catch (problem) {
+      products.replaceChildren(h("p", { class: "hint" }, problem.message));
+      paths.replaceChildren();
+    }
     asking = false;
-    if (app.selected?.layer !== layer || app.selected?.to !== to || app.selected?.from !== from) return;
-    if (!answer) return;
+    if (!answer || app.selected?.layer !== layer || app.selected?.to !== to || app.selected?.from !== from) return;
     value.update(short(answer.value));
     gradient.update(number(answer.gradient ?? NaN, 4));
     fill(products, answer);
@@ -106,7 +112,7 @@ function fill(place, { lines = [], update, example, batch }) {
   place.replaceChildren(
     first ? product(`Chain rule, for example ${example.index + 1} of ${batch.examples} in the batch${point}`, [first.formula]) : "",
     between.length ? h("details", { class: "more", open }, h("summary", null, "How the cotangent δ arrives"),
-      h("div", { class: "product quiet" }, between.map(({ label, formula }) => h("div", { class: "derived" }, h("p", { class: "cap" }, label), math(formula))))) : "",
+      h("div", { class: "product quiet", tabindex: "0", role: "group", "aria-label": "How the cotangent arrives" }, between.map(({ label, formula }) => h("div", { class: "derived" }, h("p", { class: "cap" }, label), math(formula))))) : "",
     mean ? product("The gradient that training uses: the mean over the batch", [mean.formula]) : "",
     update ? product(`The next update (${update.optimizer})`, [update.formula, update.filled], "update") : "");
 }

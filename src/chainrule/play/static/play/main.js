@@ -61,6 +61,7 @@ function hovering() {
     const key = JSON.stringify(hover);
     if (key === wanted) return;
     wanted = key;
+    app.picture = layer === null ? null : node.picture ?? null;
     app.hovered = layer === null ? null : layer === 0 ? `input ${node.name}` : neuronName(app.state, layer, node.index);
     app.emit("hover");
     app.ask("view", { hover }, { quiet: true });
@@ -76,6 +77,7 @@ async function begin() {
   const gallery = h("button", { type: "button", class: "plain", onclick: () => galleryDialog(app) }, "Gallery");
   const compare = h("button", { type: "button", class: "plain", "aria-pressed": "false", onclick: () => toggleCompare(app, compare) }, "Compare");
   byId("top").replaceWith(bar("/", ...(kept ? [share] : [gallery, compare, share])));
+  document.body.classList.toggle("recorded", kept !== null);
   byId("main").prepend(down);
   const greeting = await app.source.open();
   app.choices = greeting.choices ?? (await app.source.ask("choices")).choices;

@@ -37,7 +37,7 @@ export function buildOutput(app) {
   app.curve = curve;
   app.heat = heat;
 
-  const base = () => (app.hovered ? `Drawn: ${app.hovered}.` : app.drawing ? "Click to add a point." : "Drawn: the output. Point at it to read its values.");
+  const base = () => (app.hovered ? `Drawn: ${app.hovered}.` : app.drawing ? "Click to add a point." : app.source.recorded ? "Drawn: the output." : "Drawn: the output. Point at it to read its values.");
   const look = (changes) => {
     app.look(changes);
     drawPoints();
@@ -62,7 +62,10 @@ export function buildOutput(app) {
     frame.classList.toggle("drawing", Boolean(app.drawing));
     said.textContent = base();
   });
-  app.on("hover", () => { said.textContent = base(); });
+  app.on("hover", () => {
+    said.textContent = base();
+    if (app.source.recorded) drawGrid();
+  });
   app.on("view", () => {
     showTest.update(app.view.test);
     hard.update(app.view.discretise);
@@ -85,6 +88,11 @@ export function buildOutput(app) {
     const { frame: now } = app;
     if (!now?.arrays.output) return;
     const shape = now.shapes.output;
+    if (app.source.recorded && Number.isInteger(app.picture)) { // nobody to ask for a finer picture
+      const side = now.shapes.nodes[1];
+      heat.setGrid({ bytes: now.arrays.nodes.subarray(app.picture * side * side), side, confidences: null, discretise: app.view.discretise });
+      return;
+    }
     heat.setGrid({ bytes: now.arrays.output, side: shape[shape.length - 1], confidences: now.arrays.confidence ?? null, discretise: app.view.discretise });
   };
   app.on("frame", (now) => {
@@ -94,9 +102,14 @@ export function buildOutput(app) {
     for (const [step, first, second] of app.losses) curve.add(step, first, second);
     if (app.losses.length) curve.draw();
     app.losses = [];
-    if (now.arrays.confusion) drawConfusion(confusion, now.arrays.confusion, now.shapes.confusion, app);
-    else confusion.hidden = true;
+    matrix();
   });
+  const matrix = () => {
+    const { arrays, shapes } = app.frame ?? {};
+    if (arrays?.confusion) drawConfusion(confusion, arrays.confusion, shapes.confusion);
+    else confusion.hidden = true;
+  };
+  confusion.addEventListener("toggle", matrix);
   const drawLegend = () => {
     const { classes } = app.data;
     legend.replaceChildren(...(classes > 2 ? Array.from({ length: classes }, (_, i) => h("span", { class: "ramp-row" }, dot(classColour(i)), app.data.class_names?.[i] ?? String(i)))
@@ -122,7 +135,7 @@ function outputText(app, answer) {
 }
 
 /** Rows are what was so, columns what the network said; shades are shares of a row. */
-function drawConfusion(place, counts, shape, app) {
+function drawConfusion(place, counts, shape) {
   const k = shape[0];
   place.hidden = k < 2;
   if (!place.open || place.hidden) return;

@@ -90,7 +90,7 @@ function csv(app) {
       app.emit("data", answer);
       if (answer.table) {
         const { columns: names, chosen: now } = answer.table;
-        pickers.forEach((picker, i) => picker.update(now[i], names));
+        pickers.forEach((picker, i) => picker.update(i < 2 ? now.columns[i] : now.target, names));
         kind.update(app.state.settings.problem);
         columns.replaceChildren(h("div", { class: "pair" }, ...pickers.map((one) => one.element), kind.element));
         toast(`${count(answer.points.length)} rows were read.`);

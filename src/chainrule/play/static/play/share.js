@@ -7,12 +7,15 @@ const KINDS = {
   json: "application/json", script: "text/x-python", latex: "text/x-tex", html: "text/html",
 };
 
+/** The chosen weight or bias as the engine counts: its first layer is 0. */
+const named = ({ what, layer, to, from }) => ({ what, layer: layer - 1, to, ...(what === "weight" ? { from } : {}) });
+
 export function shareDialog(app) {
   const link = h("input", { id: "share-link", type: "text", readonly: true, class: "mono", "aria-describedby": "share-note" });
   const note = h("p", { id: "share-note", class: "small muted" });
   const file = h("input", { type: "file", id: "share-open", accept: ".json,application/json", onchange: () => open(app, file, dialog) });
   const fetchAndSave = (what) => async () => {
-    const answer = await app.ask("export", { what });
+    const answer = await app.ask("export", { what, ...(what === "latex" && app.selected ? { of: named(app.selected) } : {}) });
     if (answer) download(answer.name, answer.text, KINDS[what]);
   };
   const button = (name, what, title) => h("button", { type: "button", title, onclick: fetchAndSave(what) }, name);

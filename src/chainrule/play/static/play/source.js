@@ -1,8 +1,8 @@
 // Where frames and answers come from: a running engine over a WebSocket, or a recording in the page itself.
 // Both have ask(action, fields) → promise of the answer, onframe, onevent, onstatus, and close().
 //
-// A recording is {choices, state, data, frames: [base64 of a binary frame], answers: {action: answer}}; it stands in the
-// exported page in <script type="application/json" id="recording">.
+// A recording is {choices, state, data, frames: [base64 of a binary frame], answers: {question: answer}}; it stands in the
+// exported page in <script type="application/json" id="recording">. State and answers are those of its last frame.
 
 import { Refused } from "../ui.js";
 import { decode } from "./frames.js";
@@ -125,10 +125,10 @@ export class RecordedSource {
   }
 
   async open() {
-    const { choices, state, data } = this.recording;
+    const { choices, state } = this.recording;
     this.onstatus?.("open");
-    queueMicrotask(() => this.show(0));
-    return { choices, state: { ...state, playing: false }, ...data, recorded: true };
+    setTimeout(() => this.show(this.length - 1)); // the present state; play begins at the first frame
+    return { choices, state: { ...state, playing: false } };
   }
 
   show(index) {
@@ -174,6 +174,11 @@ export class RecordedSource {
   close() {
     this.run(false);
   }
+}
+
+/** The name of a question in a recording: "explain weight 0 1 0". */
+function question(action, fields) {
+  return [action, ...["what", "layer", "to", "from"].filter((name) => name in fields).map((name) => fields[name])].join(" ");
 }
 
 function pick({ epoch, step, batch, example, phase }) {

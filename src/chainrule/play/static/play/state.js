@@ -35,7 +35,9 @@ export class App {
     for (let i = 0; i + 2 < (losses?.length ?? 0); i += 3) this.losses.push(losses.subarray(i, i + 3));
     // What costs much is not in every frame: the newest that came stays, as long as it fits the network.
     if (this.frame && String(this.frame.sizes) === String(frame.sizes)) {
-      frame.arrays = { ...this.frame.arrays, ...frame.arrays };
+      const kept = { ...this.frame.arrays };
+      if (frame.arrays.output) delete kept.confidence; // it belongs to one picture, if to any
+      frame.arrays = { ...kept, ...frame.arrays };
       frame.shapes = { ...this.frame.shapes, ...frame.shapes };
     }
     this.frame = frame;

@@ -36,7 +36,6 @@ export function buildTables(app) {
       const on = kinds[i][0] === kind;
       tab.setAttribute("aria-selected", String(on));
       tab.tabIndex = on ? 0 : -1;
-      tab.setAttribute("aria-pressed", String(on));
       if (on) panel.setAttribute("aria-labelledby", tab.id);
     });
     const layers = app.plan.nodes.length - 1;

@@ -17,7 +17,7 @@ export function buildVerdict(app) {
   let shown = "";
 
   const show = (verdict) => {
-    if (!verdict || verdict.pending) return;
+    if (!verdict || (verdict.pending && (verdict.healthy === null || verdict.not_finite))) return;
     const first = verdict.verdicts?.[0];
     const text = verdict.sentence ?? first?.title ?? "";
     const because = first && !verdict.healthy ? [first.evidence, first.remedy].filter(Boolean).map(asSentence).join(" ") : "";
