@@ -2,7 +2,8 @@
 
 Everything typed is parsed against the allow-list of :mod:`chainrule.explain.expression` and never evaluated as Python.
 Each request stands for itself, with all values in it; of a few expressions the traced graph is kept, so that a
-dragged value is one run of it per frame.  Values that are not finite are told step by step like others, with the place where they begin.
+dragged value is one run of it per frame.  Values that are not finite are told step by step like others, with the place
+where they begin.
 
 Work is bounded before it is done: characters, elements of values, steps of the chain.
 """

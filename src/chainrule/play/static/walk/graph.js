@@ -34,8 +34,9 @@ export class Graph {
       this.shape = shape;
       this.#build();
       this.#arrange(true);
-    }
-    this.show(at);
+      this.show(at);
+      this.#follow(walk.steps[at]);
+    } else this.show(at);
   }
 
   // ------------------------------------------------------------------------------------------------------- elements
