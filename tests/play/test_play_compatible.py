@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from asking import WaitingPlayer as Player
 
 from chainrule.base.errors import OptionError
-from chainrule.play.player import Player
 from chainrule.play.settings import Settings
 
 REFERENCE = Path(__file__).parents[3] / "shared" / "reference" / "playground"

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from asking import WaitingPlayer as Player
 
 from chainrule.base.errors import ChainruleError, DataError
-from chainrule.play.player import Player
 
 SMALL = {"samples": 60, "hidden": [3, 2], "batch_size": 7}
 CASES: list[dict[str, Any]] = [

@@ -127,7 +127,7 @@ def bombard(count: int, seed: int) -> dict[str, int]:
             said = str(error)
             tally["refused"] += bool(error.problem) and "Traceback" not in said
         else:
-            json.dumps(answer, allow_nan=False)
+            json.dumps(answer, allow_nan=False, ensure_ascii=False).encode("utf-8")
             tally["answered"] += 1
         tally["slowest_ms"] = max(tally["slowest_ms"], int(1000 * (time.perf_counter() - began)))
         if number % 7 == 0:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from asking import WaitingPlayer
 
 import chainrule as cr
 from chainrule.base.errors import ChainruleError, DataError, OptionError
@@ -25,7 +26,7 @@ SMALL = {"samples": 60, "hidden": [3, 2], "batch_size": 7}
 
 
 def player_of(**settings: Any) -> Player:
-    return Player({**SMALL, **settings}, native="never")
+    return WaitingPlayer({**SMALL, **settings}, native="never")
 
 
 def weights(player: Player) -> list[np.ndarray[Any, Any]]:
@@ -99,7 +100,7 @@ def test_clipping_bounds_the_step() -> None:
 @pytest.mark.parametrize("settings", [{"optimizer": "adam"}, {"mode": "compatible", "batch_size": 11, "samples": None,
                                                              "regularization": "l1", "regularization_rate": 0.1}])
 def test_native_and_numpy_agree_and_portions_do_not_matter(settings: dict[str, Any]) -> None:
-    whole, parts = Player({**SMALL, **settings}, native="wait"), Player({**SMALL, **settings}, native="wait")
+    whole, parts = (WaitingPlayer({**SMALL, **settings}, native="wait") for _ in range(2))
     plain = player_of(**settings)
     rows = whole.course.context.rows
     whole.answer({"do": "step", "unit": "epoch", "count": 3})
@@ -116,7 +117,7 @@ def test_native_and_numpy_agree_and_portions_do_not_matter(settings: dict[str, A
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
     # And back, by native steps taken again.
     target = whole.course.state.step - 5
-    other = Player({**SMALL, **settings}, native="wait")
+    other = WaitingPlayer({**SMALL, **settings}, native="wait")
     other.answer({"do": "step", "unit": "batch", "count": target})
     settle(other)
     whole.answer({"do": "back", "unit": "batch", "count": 5})
@@ -359,7 +360,7 @@ def test_a_speed_is_kept() -> None:
 
 
 def test_many_steps_go_on_behind_the_answer() -> None:
-    player = player_of()
+    player = Player(SMALL, native="never")
     answer = player.answer({"do": "step", "unit": "batch", "count": 900})
     assert answer["state"]["playing"]
     assert answer["state"]["until"] == 900

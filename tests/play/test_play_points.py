@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from asking import WaitingPlayer as Player
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from chainrule.base.errors import ChainruleError, DataError
 from chainrule.play.own import Table, classes_of, dataset_of, points_of
-from chainrule.play.player import Player
 
 
 def data(player: Player, action: str, **more: Any) -> dict[str, Any]:

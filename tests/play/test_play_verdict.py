@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from asking import WaitingPlayer as Player
 
 from chainrule.base.errors import OptionError
 from chainrule.play.faults import examined
-from chainrule.play.player import Player
 
 
 def faults(player: Player) -> list[Any]:
@@ -152,13 +152,13 @@ def test_clipping_is_a_remedy_that_holds() -> None:
 
 
 def test_an_update_can_leave_the_finite_numbers_too() -> None:
-    player = Player({"dataset": "own", "problem": "regression", "hidden": [], "loss": "absolute"}, native="never")
-    player.answer({"do": "data", "action": "add", "x1": 1e6, "x2": 0, "label": -1e6})
-    player.answer({"do": "set", "settings": {"optimizer": "sgd", "learning_rate": 1000, "clip": None,
-                                             "features": ["x1*1e90"]}})  # fmt: skip
-    player.answer({"do": "step", "unit": "batch", "count": 60_000})
-    for _ in range(5):
-        player.run(0.1)
+    settings = {"mode": "compatible", "regularization": "l2", "regularization_rate": 1000, "learning_rate": 1000}
+    player = Player({**settings, "hidden": [2], "train_percent": 10}, native="never")
+    player.answer({"do": "step", "unit": "batch", "count": 100})
+    assert player.not_finite is not None
+    found = answered(player)
+    assert found["operation"] == found["phase"] == "update"
+    assert "the step is too long" in found["sentence"]
     assert all(np.isfinite(layer.weight).all() for layer in player.course.state.network.layers)
 
 

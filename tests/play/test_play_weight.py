@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from asking import WaitingPlayer as Player
 
 from chainrule.base.errors import ChainruleError, DataError
 from chainrule.explain.jsonform import schema
-from chainrule.play.player import Player
 
 SMALL = {"samples": 60, "hidden": [3, 2], "batch_size": 7}
 CASES: list[dict[str, Any]] = [

@@ -228,7 +228,9 @@ def not_finite_fault(broken: Broken) -> tuple[Fault, dict[str, Any]]:
     row = context.batches(state.epoch, state.batch, 1)[0][0]
     at = row[row >= 0]
     x, t, ones = context.tables.x[at], context.tables.t[at], np.ones(len(at))
-    task, l1, l2 = context.task, np.float64(context.l1), np.float64(context.l2)
+    # The compatible rule decays beside the loss, not in it.
+    task = context.task
+    l1, l2 = (np.float64(0.0 if context.settings.compatible else rate) for rate in (context.l1, context.l2))
 
     def loss(network: Network) -> Array:
         return batch_loss(network, task, x, t, ones) + penalty(network, l1, l2)

@@ -28,7 +28,7 @@ from chainrule.play.datasets import Dataset
 from chainrule.play.network import Network, architecture, bias_of
 from chainrule.play.own import checked_points, dataset_of
 from chainrule.play.points import OwnPoints
-from chainrule.play.settings import LIMITS, Settings, real, short, whole
+from chainrule.play.settings import LIMITS, Settings, is_text, real, short, whole
 from chainrule.play.trainer import State, start
 
 if TYPE_CHECKING:
@@ -213,7 +213,8 @@ def _curve(rows: Any, last: int) -> list[tuple[int, float, float]]:
 
 def _texts(kept: Mapping[str, Any], name: str, most: int) -> list[str]:
     value = kept.get(name, [])
-    if not isinstance(value, list) or len(value) > most or not all(isinstance(v, str) and len(v) <= 60 for v in value):
+    good = isinstance(value, list) and len(value) <= most
+    if not good or not all(isinstance(v, str) and len(v) <= 60 and is_text(v) for v in value):
         raise _wrong(name, value, f"at most {most} texts")
     return list(value)
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from chainrule.base.errors import DataError
 from chainrule.play.datasets import Dataset
-from chainrule.play.settings import LIMITS, short
+from chainrule.play.settings import LIMITS, is_text, short
 
 Array = Any
 Point = tuple[float, float, float]
@@ -119,8 +119,8 @@ class Table:
 
 
 def _read(text: str) -> tuple[list[str], list[list[str]]]:
-    if "\0" in text:
-        raise _unreadable("text without NUL characters", "a NUL character")
+    if "\0" in text or not is_text(text):
+        raise _unreadable("text", "a NUL character" if "\0" in text else "half of a character")
     head = text[:4000]
     lines = [line for line in head.splitlines() if line.strip()]
     if not lines:

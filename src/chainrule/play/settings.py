@@ -232,6 +232,15 @@ def real(value: Any) -> bool:
         return False
 
 
+def is_text(text: str) -> bool:
+    """Whether a text can be written as UTF-8: JSON can hold halves of characters."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def short(value: Any) -> str:
     """A value from outside as it may stand in a message."""
     if isinstance(value, (list, tuple, dict)) and len(value) > 8:
@@ -270,6 +279,9 @@ def check(s: Settings) -> None:
         if len(text) > LIMITS["seed"]:
             raise OptionError(f"{name} is too long", expected=f"at most {LIMITS['seed']} characters",
                               got=f"{len(text)}", where=f"settings.{name}", fix="shorten it")  # fmt: skip
+        if not is_text(text):
+            raise OptionError(f"{name} holds half of a character", expected="text", got=short(text),
+                              where=f"settings.{name}", fix="leave it out")  # fmt: skip
     _check_features(s)
     if s.compatible:
         _check_compatible(s)
