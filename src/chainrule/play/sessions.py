@@ -16,7 +16,7 @@ from concurrent.futures import Executor
 from typing import Any
 
 from chainrule.base.errors import OptionError
-from chainrule.play.scheduler import Scheduler
+from chainrule.play.scheduler import SHORTEST, Scheduler
 from chainrule.play.stream import TAKEN_OVER, Page, Player
 from chainrule.play.wire import written
 
@@ -49,8 +49,9 @@ class Session:
         if page is None or self._asked:
             return False
         start = time.monotonic()
+        due = page.frame_in()
         try:
-            more = self.player.run(seconds)
+            more = self.player.run(max(SHORTEST, min(seconds, due)) if due > 0 else seconds)  # to end when it is due
             events = self.player.events()
             page.tell(events)
             # A player that is told to go slowly returns at once until its next step is due.
