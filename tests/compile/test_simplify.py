@@ -254,6 +254,14 @@ CASES: dict[str, list[Case]] = {
             "%1: f64[3,2,4] = transpose %0 axes=(1, 0, 2)", "%2: f64[2,4] = sum %1 axes=(0,) keepdims=False",
             "return %2"], "close"),
     ],
+    "reduce_rows_first": [
+        Case("i64[2,8,32768]", lambda x: op("sum", x, axes=(0, 1, 2), keepdims=False), [
+            "%1: i64[2,8] = sum %0 axes=(2,) keepdims=False", "%2: i64[] = sum %1 axes=(0, 1) keepdims=False",
+            "return %2"]),
+        Case("f32[2048,256]", lambda x: op("max", x, axes=(0, 1), keepdims=False), [
+            "%1: f32[2048] = max %0 axes=(1,) keepdims=False", "%2: f32[] = max %1 axes=(0,) keepdims=False",
+            "return %2"], "zeros"),
+    ],
     "widen_first": [Case("bool[4]", lambda x: op("sum", x, axes=(0,), keepdims=False), [
         "%1: i64[4] = cast %0 dtype=i64", "%2: i64[] = sum %1 axes=(0,) keepdims=False", "return %2"])],
     "length": [Case("f64[4]", lambda x: op("norm", x, axes=(0,), keepdims=False), [

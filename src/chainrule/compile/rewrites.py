@@ -21,6 +21,8 @@ from chainrule.ops.index import indexed_shape
 
 COMMUTATIVE = ("add", "mul", "equal", "not_equal", "logical_and", "logical_or", "logical_xor", "bitwise_and",
                "bitwise_or", "bitwise_xor")  # fmt: skip
+_LARGE = 1 << 19  # elements from which on a reduction gains from a second thread
+_MANY_ROWS, _LONG_ROW = 16, 256  # enough of them to share, and what it costs to begin one to be little
 
 
 def attr(line: Line, name: str) -> Any:
@@ -423,11 +425,28 @@ def reduce_ends(r: Rewriter, line: Line) -> int | None:
     return r.line(line.op.name, r.transpose(x, order), axes=tuple(range(start, start + len(axes))), keepdims=False)
 
 
+def reduce_rows_first(r: Rewriter, line: Line) -> int | None:
+    """A reduction of all of a large array → of its rows, then of their results: threads share rows, never one sum.
+
+    Exact for max, min, any, all and integers; sums of floats are cut otherwise, and no less exact.
+    """
+    (x,) = line.args
+    shape = r.shape(x)
+    last = len(shape) - 1
+    if last < 1 or attr(line, "axes") != tuple(range(last + 1)) or attr(line, "keepdims"):
+        return None
+    rows = math.prod(shape[:-1])
+    if rows < _MANY_ROWS or shape[-1] < _LONG_ROW or rows * shape[-1] < _LARGE:
+        return None
+    found = r.line(line.op.name, x, axes=(last,), keepdims=False)
+    return r.line(line.op.name, found, axes=tuple(range(last)), keepdims=False)
+
+
 def _at_an_end(axes: tuple[int, ...], rank: int) -> bool:
     return tuple(axes) in (tuple(range(len(axes))), tuple(range(rank - len(axes), rank)))
 
 
-_REDUCED = (drop_axes, reduce_one, reduce_ends)
+_REDUCED = (drop_axes, reduce_one, reduce_ends, reduce_rows_first)
 
 TABLE = {
     "add": (add_nothing, add_negative), "sub": (subtract_nothing, subtract_negative),
