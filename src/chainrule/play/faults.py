@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.api import grad
 from chainrule.diagnose import KINDS, Report, Verdict, diagnose
 from chainrule.explain.nonfinite import NonFinite, find_nonfinite
 from chainrule.optim.base import Optimizer
@@ -25,7 +26,7 @@ from chainrule.play.course import Broken, Losses
 from chainrule.play.network import Network, batch_loss, penalty
 from chainrule.play.remedies import Remedy, calmer, helpful, remedies_of
 from chainrule.play.settings import LIMITS
-from chainrule.play.trainer import State, gradient_of
+from chainrule.play.trainer import State
 
 Array = Any
 Curve = list[tuple[int, float, float]]
@@ -228,17 +229,17 @@ def not_finite_fault(broken: Broken) -> tuple[Fault, dict[str, Any]]:
     row = context.batches(state.epoch, state.batch, 1)[0][0]
     at = row[row >= 0]
     x, t, ones = context.tables.x[at], context.tables.t[at], np.ones(len(at))
-    # The compatible rule decays beside the loss, not in it.
-    task = context.task
-    l1, l2 = (np.float64(0.0 if context.settings.compatible else rate) for rate in (context.l1, context.l2))
+    task, l1, l2 = context.task, np.float64(context.l1), np.float64(context.l2)
+    decays = bool(l1 or l2) and not context.settings.compatible  # whose rule decays beside the loss, not in it
 
     def loss(network: Network) -> Array:
-        return batch_loss(network, task, x, t, ones) + penalty(network, l1, l2)
+        fit = batch_loss(network, task, x, t, ones)
+        return fit + penalty(network, l1, l2) if decays else fit
 
     with np.errstate(all="ignore"):
         found = find_nonfinite(loss, state.network, wrt=0)
         size = max(float(np.abs(layer.weight).max()) for layer in state.network.layers)
-        gradient = gradient_of(state.network, task, x, t, ones, l1, l2)
+        gradient = grad(loss)(state.network)
     rate = float(context.rates(state.step, 1)[0])
     grown = f"the largest weight is {size:.3g}, the learning rate {rate:g}"
     if found is not None:
