@@ -39,33 +39,45 @@ def test_there_are_all_thirteen_kinds() -> None:
     assert all(k.title and k.about for k in kinds().values())
 
 
+def examine(name: str, level: int, seed: int) -> None:
+    """One item: JSON for the page; its answer right, each mistake wrong in its own words, blanks not gradable."""
+    item = exercise(name, level, seed)
+    assert (item.kind, item.level, item.seed) == (name, level, seed)
+    page = shown(item)
+    assert json.loads(json.dumps(page, allow_nan=False)) == page  # every number in it is finite
+    assert all(spoken(f.label) for f in item.fields)
+
+    found = grade(item, right(item))
+    assert (found["outcome"], found["counts"]) == ("right", True), (seed, found)
+    assert grade(item, right(item), hints_used=1)["counts"] is False
+
+    assert item.mistakes
+    for mistake in item.mistakes:
+        answer = right(item) | {n: entered(item.field(n), v) for n, v in mistake.answers.items()}
+        found = grade(item, answer)
+        assert (found["outcome"], found["mistake"]) == ("wrong", mistake.name), (seed, answer)
+        said = "".join(p if isinstance(p, str) else p["text"] for p in found["message"])
+        assert said == spoken(SENTENCES[mistake.name])
+
+    assert len(item.hints) >= 3
+    assert item.hints[-1].words.startswith("The answer. ")
+    assert all(h.latex is None or plain(h.latex) for h in item.hints)
+    for field in item.fields:
+        found = grade(item, right(item) | {field.name: [] if field.form in ("several", "ordering") else " "})
+        assert (found["outcome"], found["field"]) == ("not gradable", field.name)
+
+
 @pytest.mark.parametrize(("name", "level"), EVERY)
 def test_items_are_graded_and_explained(name: str, level: int) -> None:
     for seed in SEEDS:
-        item = exercise(name, level, seed)
-        assert (item.kind, item.level, item.seed) == (name, level, seed)
-        page = shown(item)
-        assert json.loads(json.dumps(page, allow_nan=False)) == page  # JSON, and every number in it finite
-        assert all(spoken(f.label) for f in item.fields)
+        examine(name, level, seed)
 
-        found = grade(item, right(item))
-        assert (found["outcome"], found["counts"]) == ("right", True), (seed, found)
-        assert grade(item, right(item), hints_used=1)["counts"] is False
 
-        assert item.mistakes
-        for mistake in item.mistakes:
-            answer = right(item) | {n: entered(item.field(n), v) for n, v in mistake.answers.items()}
-            found = grade(item, answer)
-            assert (found["outcome"], found["mistake"]) == ("wrong", mistake.name), (seed, answer)
-            said = "".join(p if isinstance(p, str) else p["text"] for p in found["message"])
-            assert said == spoken(SENTENCES[mistake.name])
-
-        assert len(item.hints) >= 3
-        assert item.hints[-1].words.startswith("The answer. ")
-        assert all(h.latex is None or plain(h.latex) for h in item.hints)
-        for field in item.fields:
-            found = grade(item, right(item) | {field.name: [] if field.form in ("several", "ordering") else " "})
-            assert (found["outcome"], found["field"]) == ("not gradable", field.name)
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "level"), EVERY)
+def test_very_many_items_are_graded_and_explained(name: str, level: int) -> None:
+    for seed in range(1000, 1250):
+        examine(name, level, seed)
 
 
 @pytest.mark.parametrize(("name", "level"), EVERY)
@@ -107,7 +119,7 @@ def _essence(item: Exercise) -> Any:
     for block in item.prompt:
         asked += [[n["name"], n["value"], n["gradient"], n["asked"]] for n in block.get("nodes", ())]
         asked += [[e["from"], e["to"], e["asked"]] for e in block.get("edges", ())]
-        asked += [f["text"] for f in block.get("formulas", ())]
+        asked += [" ".join(f["text"] for f in one) for one in block.get("formulas", ())]
         cells = [cell for row in block.get("rows", ()) for cell in row]
         asked += [cell[0] if isinstance(cell[0], str) else cell[0]["text"] for cell in cells]
     answers = {n: f"{v:.6g}" if isinstance(v, float) else entered(item.field(n), v) for n, v in item.answers.items()}
@@ -282,3 +294,24 @@ def test_formulas_of_texts_have_values_and_slopes() -> None:
     assert found.compute(at).values.tolist() == [1.0, 4.0]
     assert found.slope is not None
     assert found.slope(at, "x").tolist() == [2.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("latex", "parts"),
+    [
+        ("a", ["a"]), ("a = b", ["a = b"]), ("a = b = c = d", ["a = b", "= c", "= d"]),
+        (r"a = \left\{x = 1\right\} = 2", [r"a = \left\{x = 1\right\}", "= 2"]),
+        (r"\frac{a = b}{c} = d = e", [r"\frac{a = b}{c} = d", "= e"]),
+        (r"a = \begin{cases} 1 & x = y \\ 2 \end{cases} = 3", [r"a = \begin{cases} 1 & x = y \\ 2 \end{cases}", "= 3"]),
+    ],
+)  # fmt: skip
+def test_a_long_formula_is_cut_at_its_equals_signs(latex: str, parts: list[str]) -> None:
+    assert records.pieces(latex) == parts
+    assert [plain(part) for part in parts]
+
+
+def test_every_hint_is_cut_into_pieces_that_read() -> None:
+    for name, level in EVERY:
+        for hint in exercise(name, level, 1).hints:
+            for equation in records.formulas(hint.latex):
+                assert all(piece["mathml"].startswith("<math>") for piece in equation)

@@ -44,7 +44,7 @@ def test_an_item_and_its_ladder() -> None:
 
 def test_the_ladders_lines_are_the_engines_explanation() -> None:
     ladder = [ask("hint", **TRIPLE, number=i + 1) for i in range(ask("item", **TRIPLE)["hints"])]
-    texts = [one["text"] for line in ladder for one in line["formulas"]]
+    texts = [one["text"] for line in ladder for parts in line["formulas"] for one in parts]
     assert any(text.startswith("∂L/∂w = ∂L/∂") for text in texts)
 
 

@@ -9,6 +9,7 @@ What goes to the page (:func:`shown`) holds no answer.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -158,9 +159,21 @@ def display(latex: str) -> dict[str, Any]:
     return {"block": "formulas", "formulas": formulas(latex)}
 
 
-def formulas(latex: str | None) -> list[Any]:
-    r"""Formulas with ``\quad`` between them, one by one."""
-    return [formula(one) for one in latex.split(r" \quad ")] if latex else []
+def formulas(latex: str | None) -> list[list[Any]]:
+    r"""Formulas with ``\quad`` between them, one by one; each as the pieces between which a line may be broken."""
+    return [[formula(piece) for piece in pieces(one)] for one in latex.split(r" \quad ")] if latex else []
+
+
+def pieces(latex: str) -> list[str]:
+    """``a = b = c`` as ``a = b`` and ``= c``; equals signs inside of brackets stay where they are."""
+    cuts, depth = [0], 0
+    for match in re.finditer(r"\\left|\\right|\\begin|\\end|\\[{}]|[{}]| = ", latex):
+        sign = match.group()
+        depth += 1 if sign in ("{", r"\left", r"\begin") else -1 if sign in ("}", r"\right", r"\end") else 0
+        if sign == " = " and not depth:
+            cuts.append(match.start())
+    parts = [latex[a:b].strip() for a, b in itertools.pairwise([*cuts, len(latex)])]
+    return ["".join(f"{part} " for part in parts[:2]).strip(), *parts[2:]]
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 from chainrule.explain.expression import parse
 from chainrule.explain.names import identifier
 from chainrule.play.practice.draws import Draws
-from chainrule.play.practice.exercise import Draft, Field, Hint, Mistake, Option, display, kind, say, table
+from chainrule.play.practice.exercise import Draft, Field, Hint, Mistake, Option, display, kind, pieces, say, table
 from chainrule.play.practice.graphs import cotangent
 from chainrule.play.practice.program import Program, is_short, require, shown
 
@@ -185,7 +185,8 @@ def _forward_faults(program: Program, node: str) -> list[float]:
 
 def _lines_draft(program: Program, clean: Sequence[Line], lines: Sequence[Line], wrong: int, level: int) -> Draft:
     names = [str(i + 1) for i in range(len(lines))]
-    options = tuple(Option(n, f"${line.latex()}$") for n, line in zip(names, lines, strict=True))
+    labels = [" ".join(f"${piece}$" for piece in pieces(line.latex())) for line in lines]
+    options = tuple(Option(n, label) for n, label in zip(names, labels, strict=True))
     given = ", ".join(f"${identifier(n)} = {shown(program.value(n))}$" for n in program.expression.names)
     answers: dict[str, Any] = {"line": names[wrong]}
     fields = [Field("line", "The first wrong line:", "line", options)]

@@ -95,7 +95,7 @@ function unavailable(error) {
 }
 
 function formulas(list) {
-  return h("div", { class: "formulas" }, list.map((one) => math(one)));
+  return h("div", { class: "formulas" }, list.map((pieces) => h("span", { class: "equation" }, pieces.map((one) => math(one)))));
 }
 
 function block(part) {
@@ -200,7 +200,7 @@ function hintButton() {
   const done = !byId("next").hidden;
   button.hidden = done && left === 0;
   button.disabled = left === 0;
-  button.textContent = done ? (hintsUsed ? "Next line of the explanation" : "Explain it") : left === 0 ? "No more hints" : left === 1 ? "Show the answer" : hintsUsed ? `Next hint (${left - 1} before the answer)` : "Hint";
+  button.textContent = done ? (hintsUsed ? "Next line of the explanation" : "Explain it") : left === 0 ? "No more hints" : left === 1 ? "Show the answer" : hintsUsed ? `Next hint (${left} more)` : "Hint";
 }
 
 async function hint() {
