@@ -42,10 +42,10 @@ def folder() -> Path | None:
     return Path(base) / "chainrule"
 
 
-def library(text: str, target: Target | None = None) -> Library:
-    """The loaded machine code of LLVM ``text``, from the cache where it is there whole."""
+def library(text: str, target: Target | None = None, level: int = 3) -> Library:
+    """The loaded machine code of LLVM ``text`` at an optimisation level, from the cache where it is there whole."""
     target = target or host()
-    key = hashlib.blake2b(f"{fingerprint(target)}\n{text}".encode(), digest_size=20).hexdigest()
+    key = hashlib.blake2b(f"{fingerprint(target)}; level {level}\n{text}".encode(), digest_size=20).hexdigest()
     place = folder()
     path = None if place is None else place / f"{key}.o"
     if path is not None:
@@ -54,7 +54,7 @@ def library(text: str, target: Target | None = None) -> Library:
             with contextlib.suppress(OSError):  # a folder that may only be read
                 os.utime(path)
             return found
-    code = compile_object(text, target)
+    code = compile_object(text, target, level)
     if path is not None:
         try:
             _keep(path, key.encode() + code)

@@ -35,7 +35,7 @@ import weakref
 from collections.abc import Callable
 
 from chainrule.base.errors import OptionError
-from chainrule.compile import engine
+from chainrule.compile.cache import library
 from chainrule.compile.target import Target, host
 
 _LINE = 64
@@ -256,7 +256,7 @@ class _Native:
 
     def __init__(self) -> None:
         target = host()
-        self.code = engine.load(engine.compile_object(_module_text(target), target, level=1), target)
+        self.code = library(_module_text(target), target, level=1)
         pointer, count = ctypes.c_void_p, ctypes.c_int64
         self.worker = ctypes.CFUNCTYPE(count, pointer, count)(self.code.address("worker"))
         self.run = ctypes.CFUNCTYPE(None, pointer, pointer, pointer, count)(self.code.address("run"))
