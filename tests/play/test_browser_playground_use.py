@@ -265,7 +265,8 @@ def test_nothing_moves_while_it_plays(play: Callable[..., Any]) -> None:
     page = play(width=1280, height=900)
     boxes = (
         "Array.from(document.querySelectorAll('.panel, .run, .verdict, #run button'))"
-        ".map((one) => one.getBoundingClientRect()).map((box) => [box.x, box.y, box.height].map(Math.round).join()).join(';')"
+        ".map((one) => one.getBoundingClientRect())"
+        ".map((box) => [box.x, box.y, box.height].map(Math.round).join()).join(';')"
     )
     button(page, "Play").click()
     until(page, "playground.frame.step > 50")

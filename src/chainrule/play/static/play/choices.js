@@ -113,8 +113,9 @@ export function buildChoices(app) {
   byId("net-legend").append(h("span", { class: "row" }, h("span", null, "colour by"), colour.element), legend);
   const showColour = () => {
     colour.update(app.view.colour);
-    legend.replaceChildren(...LEGENDS[app.view.colour]());
+    legend.replaceChildren(...LEGENDS[app.view.colour](), app.values ? h("span", null, "Beside the neurons: ", h("span", { class: "value-key" }, "value"), " and ", h("span", { class: "cotangent-key" }, "cotangent ∂E/∂z"), " of one example.") : "");
   };
+  app.on("half", showColour);
   app.on("view", showColour);
   showColour();
 

@@ -1,7 +1,7 @@
 // Look inside: one weight's (or neuron's) numbers, its chain-rule product over all paths, and the update that follows.
 
 import { count, number } from "../format.js";
-import { byId, h, math } from "../ui.js";
+import { byId, h, math, remember } from "../ui.js";
 import { featureName, neuronName } from "./netview.js";
 import { figure, numberField } from "./widgets.js";
 
@@ -17,6 +17,7 @@ export function buildInspector(app) {
     refresh = null;
     if (!selected) {
       title.textContent = "Look inside";
+      byId("inspector-tools").replaceChildren();
       body.replaceChildren(hint());
       return;
     }
@@ -61,11 +62,13 @@ function build(app, body, title, { what, layer, to, from }) {
   const gradient = figure("gradient", { wide: true });
   const update = figure("update", { wide: true });
   const ratio = figure("update/weight", { wide: true });
+  const walk = h("button", { type: "button", title: "The whole backward pass of this example, one step at a time", onclick: () => walkThrough(app) }, "Walk through it");
   const close = h("button", { type: "button", class: "plain", onclick: () => app.select(null) }, "Close");
+  byId("inspector-tools").replaceChildren(app.source.recorded ? "" : walk, close);
   const products = h("div");
   const paths = h("div");
   const into = isWeight ? null : weightsInto(app, layer, to);
-  body.replaceChildren(h("div", { class: "inside-top" }, value.element, gradient.element, update.element, isWeight ? ratio.element : "", h("span", { class: "grow" }), close),
+  body.replaceChildren(h("div", { class: "inside-top" }, value.element, gradient.element, update.element, isWeight ? ratio.element : ""),
     products, paths, into?.element ?? "");
 
   const link = isWeight ? () => app.plan.links.findIndex((one) => one.layer === layer && one.to === to && one.from === from) : null;
@@ -102,6 +105,14 @@ function build(app, body, title, { what, layer, to, from }) {
   };
 }
 
+/** Take the network and its example to the walkthrough, in a page of its own. */
+async function walkThrough(app) {
+  const kept = await app.ask("state");
+  if (!kept) return;
+  remember("walk.network", { state: kept.state });
+  open("/walk#network", "_blank");
+}
+
 /** The chain rule for one example and for the batch, the update, and, on demand, how the cotangent arrives. */
 function fill(place, { lines = [], update, example, batch }) {
   const first = lines.find(({ label }) => label === "this example");
@@ -134,7 +145,7 @@ function route(app, nodes) {
 
 /** The paths from the loss back to the weight: where each goes, its factors, its product; the sum is the gradient. */
 function fillPaths(app, place, paths) {
-  if (!paths?.listed?.length || paths.count < 2) {
+  if (!paths?.listed?.length) {
     place.replaceChildren();
     return;
   }
@@ -143,7 +154,7 @@ function fillPaths(app, place, paths) {
   if (paths.count > paths.listed.length) rows.push(h("tr", null, h("td", { class: "number" }, number(paths.rest ?? NaN, 4)), h("td", { colspan: 2 }, `${count(paths.count - paths.listed.length)} smaller paths together`)));
   rows.push(h("tr", null, h("td", { class: "number total" }, number(paths.total ?? NaN, 4)), h("td", { colspan: 2 }, "sum: the gradient of this example")));
   const open = place.querySelector("details")?.open ?? true;
-  place.replaceChildren(h("details", { class: "more", open }, h("summary", null, `${count(paths.count)} paths from the loss back to it`),
+  place.replaceChildren(h("details", { class: "more", open }, h("summary", null, paths.count === 1 ? "The path from the loss back to it" : `${count(paths.count)} paths from the loss back to it`),
     h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Paths" }, h("table", { class: "paths" },
       h("thead", null, h("tr", null, h("th", { scope: "col", class: "number" }, "Product"), h("th", { scope: "col" }, "Path (layer.neuron)"), h("th", { scope: "col" }, "Local derivatives"))), h("tbody", null, rows)))));
 }

@@ -60,14 +60,14 @@ export function buildVerdict(app) {
   let timer = null;
   const ask = async () => {
     timer = null;
-    if (!app.state || document.hidden || app.source.recorded) return;
-    if (app.state.step === 0 && !app.frame?.step && !app.state.not_finite) return calm();
-    show(await app.ask("verdict", {}, { quiet: true }));
-    if (app.frame?.playing) later(EVERY);
-    return undefined;
+    if (document.hidden || app.source.recorded) return;
+    if (app.state.step === 0 && !app.frame?.step && !app.state.not_finite) calm();
+    else show(await app.ask("verdict", {}, { quiet: true }));
+    if (app.state.playing || app.frame?.playing) later(EVERY);
   };
   const later = (wait = 500) => { timer ??= setTimeout(ask, wait); };
   app.on("state", () => later());
+  document.addEventListener("visibilitychange", () => later());
   app.on("event", (event) => {
     if (event.event === "verdict" && !app.state.not_finite) show(event);
     if (event.event === "stopped") {
