@@ -12,9 +12,9 @@ import chainrule as cr
 from chainrule import nn
 from chainrule.base import trees
 from chainrule.diagnose.diagnosis import read
-from chainrule.diagnose.flatten import flat
 from chainrule.diagnose.shapes import curve_of
 from chainrule.diagnose.structure import Network
+from chainrule.explain.unroll import flat
 
 
 def network(model: Any, loss: Any, *batch: Any) -> Network:

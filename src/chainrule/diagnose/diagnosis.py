@@ -17,7 +17,6 @@ from chainrule.api import grad, jit
 from chainrule.base import trees
 from chainrule.base.errors import DataError, OptionError
 from chainrule.diagnose.findings import Findings, LayerRow, layer_rows, level_rows, with_symmetry
-from chainrule.diagnose.flatten import flat
 from chainrule.diagnose.inputs import input_facts, label_range_problem, label_shape_problem
 from chainrule.diagnose.losses import Pair, find_pair, squared_difference
 from chainrule.diagnose.measure import (
@@ -43,6 +42,7 @@ from chainrule.diagnose.report import Report, Subject
 from chainrule.diagnose.structure import Network, read_network
 from chainrule.diagnose.verdicts import judge
 from chainrule.explain.nonfinite import find_nonfinite
+from chainrule.explain.unroll import flat
 from chainrule.optim import Optimizer, adam, apply_updates
 from chainrule.train.step import takes_key
 from chainrule.transforms.arguments import Call, require_scalar, trace_call

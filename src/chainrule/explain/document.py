@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chainrule.explain.formula import array, number_text
-from chainrule.explain.step import Step, Summary
+from chainrule.explain.step import Step, Summary, turns
 from chainrule.explain.teller import derivative
 from chainrule.explain.text import (
     MOST_STEPS,
     count_text,
     factors_text,
     place_text,
+    shares,
     signed,
     summary_text,
     symbol_table,
@@ -88,6 +89,7 @@ def document(explanation: Explanation) -> str:
         r"\subsection*{Backward pass}",
         *_steps([s for s in explanation.chain if s.phase != "forward"]),
         *_paths(explanation),
+        *_sent(explanation),
         rf"\subsection*{{Update, learning rate $\alpha = {number_text(explanation.learning_rate)}$}}",
         *(
             _formula(rf"{u.symbol} \gets {u.formula}", u.filled or "", None, u.value)
@@ -131,7 +133,7 @@ def _formula(symbol: str, formula: str, filled: str | None, value: Any) -> str:
 def _steps(steps: list[Step]) -> list[str]:
     half = MOST_STEPS // 2
     shown = steps if len(steps) <= MOST_STEPS else [*steps[:half], *steps[-half:]]
-    found = [_step(s) for s in shown]
+    found = [(rf"\textbf{{{words(heading)}}}" + "\n\n" if heading else "") + _step(s) for heading, s in turns(shown)]
     if len(steps) > MOST_STEPS:
         found.insert(half, rf"\dots{{}} {len(steps) - MOST_STEPS} steps in between \dots")
     return found
@@ -167,6 +169,19 @@ def _paths(explanation: Explanation) -> list[str]:
         for path in total.paths:
             names = r" \gets ".join(explanation.symbol(n) for n in path.nodes if n in standing)
             found.append(rf"$ {names} $: {words(factors_text([v for _, v in explanation.factors(path)]))}")
+    return found
+
+
+def _sent(explanation: Explanation) -> list[str]:
+    sent = shares(explanation)
+    loss = explanation.symbol(explanation.graph.outputs[0])
+    found = [r"\subsection*{What came through which use}"] if sent else []
+    for one in sent:
+        parts = ", ".join(
+            rf"{words(signed(100 * t.share, 3))}\% through ${t.through}${words(f' ({t.within})' if t.within else '')}"
+            for t in one.terms
+        )
+        found.append(rf"$\displaystyle {derivative(loss, one.symbol)}$: {parts}")
     return found
 
 

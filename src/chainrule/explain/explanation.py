@@ -135,7 +135,7 @@ class Explanation:
 
     @cached_property
     def _outlines(self) -> tuple[Outline, Outline]:
-        return outlines(self.graph, self.code)
+        return outlines(self.graph, self.code, self.opened.within)
 
     @cached_property
     def _teller(self) -> Teller:

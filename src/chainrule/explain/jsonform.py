@@ -229,6 +229,7 @@ def _step(step: Step) -> dict[str, Any]:
         ],
         "shapes": step.shapes,
         "why_zero": step.why_zero,
+        "within": step.within,
         "source": _source(step.source, step.code),
     }
 

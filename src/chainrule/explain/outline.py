@@ -8,6 +8,7 @@ of non-linear functions, and values used in several places always stand for them
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -59,13 +60,16 @@ def consumers(graph: Graph) -> list[set[int]]:
     return found
 
 
-def outlines(graph: Graph, code: Code) -> tuple[Outline, Outline]:
-    """(every line for itself, the reader's outline), with the same symbols."""
+def outlines(graph: Graph, code: Code, within: Mapping[int, str]) -> tuple[Outline, Outline]:
+    """(every line for itself, the reader's outline), with the same symbols.
+
+    ``within``: per line, the turn of a loop or the branch it is in; no formula has lines of two of them.
+    """
     names = assigned_names(graph, code)
     readers = consumers(graph)
     plumbing = [is_plumbing(line.op.name) for line in graph.lines]
     standing = _standing(graph, names, readers, plumbing)
-    grouped = _grouped(graph, standing, readers)
+    grouped = _grouped(graph, standing, readers, within)
     symbol = _symbols(graph, names, grouped, readers)
     kept = {*range(graph.inputs), *graph.outputs}
     single = [i if i in kept or line.op.name != "constant" else -1 for i, line in enumerate(graph.lines)]
@@ -103,7 +107,9 @@ def _standing(graph: Graph, names: dict[int, str], readers: list[set[int]], plum
     return found
 
 
-def _grouped(graph: Graph, standing: list[bool], readers: list[set[int]]) -> list[int]:
+def _grouped(
+    graph: Graph, standing: list[bool], readers: list[set[int]], within: Mapping[int, str]
+) -> list[int]:
     head = [-1] * len(graph.lines)
     size: dict[int, int] = {}
     for index in range(len(graph.lines) - 1, -1, -1):
@@ -111,7 +117,8 @@ def _grouped(graph: Graph, standing: list[bool], readers: list[set[int]]) -> lis
             continue
         above = {head[r] for r in readers[index]}
         joined = above.pop() if len(above) == 1 else -1
-        if standing[index] or joined < 0 or size[joined] >= MOST_LINES:
+        apart = joined >= 0 and within.get(index) != within.get(joined)
+        if standing[index] or joined < 0 or apart or size[joined] >= MOST_LINES:
             joined = index
         head[index] = joined
         size[joined] = size.get(joined, 0) + 1

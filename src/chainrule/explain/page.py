@@ -8,13 +8,11 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from chainrule.explain.drawing import svg
 from chainrule.explain.formula import array, number_text
 from chainrule.explain.mathml import mathml
 from chainrule.explain.plain import plain
-from chainrule.explain.step import Step, Summary
+from chainrule.explain.step import Step, Summary, turns
 from chainrule.explain.style import CSS
 from chainrule.explain.teller import derivative
 from chainrule.explain.text import (
@@ -22,6 +20,7 @@ from chainrule.explain.text import (
     count_text,
     factors_text,
     place_text,
+    shares,
     signed,
     summary_text,
     symbol_table,
@@ -118,9 +117,10 @@ def _steps(title: str, steps: list[Step]) -> str:
     shown = steps if len(steps) <= MOST_STEPS else [*steps[:half], *steps[-half:]]
     rows = []
     place = ""
-    for step in shown:
+    for heading, step in turns(shown):
         new = place_text(step)
-        rows.append(_row(step, new if new != place else ""))
+        head = f'<tr><td></td><th colspan="2">{escape(heading)}</th></tr>' if heading else ""
+        rows.append(head + _row(step, new if new != place else ""))
         place = new
     if len(steps) > MOST_STEPS:
         rows.insert(half, f"<tr><td></td><td>… {len(steps) - MOST_STEPS} steps in between …</td><td></td></tr>")
@@ -163,13 +163,16 @@ def _paths(explanation: Explanation) -> str:
 
 
 def _sent(explanation: Explanation) -> str:
-    sent = [s for s in explanation.sent if any(not np.isnan(t.share) for t in s.terms)][:MOST_STEPS]
-    if not sent or not (explanation.wants_paths or not explanation.is_scalar):
+    sent = shares(explanation)
+    if not sent:
         return ""
     loss = explanation.symbol(explanation.graph.outputs[0])
     rows = "".join(
         f"<tr><td>{mathml(derivative(loss, one.symbol))}</td><td>"
-        + ", ".join(f"{signed(100 * t.share, 3)} % through {mathml(t.through)}" for t in one.terms)
+        + ", ".join(
+            f"{signed(100 * t.share, 3)} % through {mathml(t.through)}{f' ({escape(t.within)})' if t.within else ''}"
+            for t in one.terms
+        )
         + "</td></tr>"
         for one in sent
     )

@@ -5,6 +5,7 @@ Formulas are LaTeX; :mod:`chainrule.explain.plain` and :mod:`chainrule.explain.m
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,12 +70,14 @@ class Term:
     """What one use of a value adds to its gradient: ``through`` is the symbol of the step that uses it.
 
     ``share``: its part of the whole gradient, ⟨term, gradient⟩ / ⟨gradient, gradient⟩; the shares add up to 1.
+    ``within``: the turn of a loop that the step is in.
     """
 
     through: str
     head: int
     value: Any
     share: float
+    within: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ class Step:
 
     ``arriving`` is the cotangent that ``local`` is multiplied with; ``shapes`` the equation of shapes; ``why_zero``
     says why a gradient is 0 that need not be.  ``part``: whether ``value`` is only one of several terms.
+    ``within``: the turn of a loop, ``t = 2 of 5``, or the branch, ``condition true``, that the step is in; else empty.
     """
 
     number: int
@@ -110,11 +114,21 @@ class Step:
     shapes: str | None = None
     why_zero: str | None = None
     part: bool = False
+    within: str = ""
 
     @property
     def summary(self) -> Summary:
         """The value in a few numbers."""
         return Summary.of(self.value)
+
+
+def turns(steps: Sequence[Step]) -> Iterator[tuple[str, Step]]:
+    """Each step with the heading that stands before it: where a turn of a loop, or a branch, begins or is left."""
+    before = ""
+    for step in steps:
+        heading = "" if step.within == before else step.within or "outside of it"
+        before = step.within
+        yield heading, step
 
 
 def is_scalar(value: Any) -> bool:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections import ChainMap, Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -75,13 +76,16 @@ def through(symbol: str, head: str) -> str:
 class Teller:
     """One outline of one record, told."""
 
-    def __init__(self, record: Record, values: list[Any], outline: Outline, code: Code) -> None:
+    def __init__(
+        self, record: Record, values: list[Any], outline: Outline, code: Code, within: Mapping[int, str]
+    ) -> None:
         self.record = record
         self.graph = record.forward
         self.whole = record.whole
         self.values = values
         self.outline = outline
         self.code = code
+        self.within = within
         self.loss = outline.symbol[self.graph.outputs[0]]
         self.forward_stops = {
             at: Piece(outline.symbol[i])
@@ -134,6 +138,7 @@ class Teller:
                     source=line.source,
                     code=self.code.text(line.source),
                     shapes=self._forward_shapes(head),
+                    within=self.within.get(head, ""),
                 )
             )
         return steps
@@ -166,7 +171,8 @@ class Teller:
             pairs = self.uses[head]
             for argument in sorted(pairs, key=lambda a: (a < self.graph.inputs, a)):
                 step = self._factor(head, argument, pairs[argument])
-                terms.setdefault(argument, []).append(Term(self.outline.symbol[head], head, step.value, math.nan))
+                term = Term(self.outline.symbol[head], head, step.value, math.nan, step.within)
+                terms.setdefault(argument, []).append(term)
                 steps.append(step)
         steps += [self._sum(i, terms[i]) for i in range(self.graph.inputs) if len(terms.get(i, ())) > 1]
         return steps
@@ -177,6 +183,7 @@ class Teller:
             number=0, phase="backward", symbol=derivative(self.loss, self.loss), formula="1", filled=None,
             value=self.values[self.graph.inputs], sentence="The backward pass starts at the loss: its derivative by "
             "itself is 1.", line=output, lines=(output,), source=line.source, code=self.code.text(line.source),
+            within=self.within.get(output, ""),
         )  # fmt: skip
 
     def _factor(self, head: int, argument: int, uses: list[Use]) -> Step:
@@ -218,6 +225,7 @@ class Teller:
             shapes=self._passed_shapes(head, uses),
             why_zero=sentences.why_zero(self, head, argument, uses, arriving, value),
             part=several,
+            within=self.within.get(head, ""),
         )
 
     @cached_property
@@ -228,7 +236,7 @@ class Teller:
     def _sum(self, line: int, terms: list[Term]) -> Step:
         whole = self.gradient(line)
         shared = [
-            Term(t.through, t.head, t.value, _share(t.value, whole)) for t in terms
+            replace(t, share=_share(t.value, whole)) for t in terms
         ]  # fmt: skip
         name = derivative(self.loss, self.outline.symbol[line])
         pieces = [array(t.value, MOST_FILLED) for t in terms]
@@ -238,7 +246,7 @@ class Teller:
             formula=" + ".join(through(name, t.through) for t in terms), filled=filled, value=whole,
             sentence=sentences.fan_out(self.outline.symbol[line], [t.through for t in terms]), line=line,
             lines=tuple(t.head for t in terms), terms=tuple(shared), source=self.graph.lines[line].source,
-            code=self.code.text(self.graph.lines[line].source),
+            code=self.code.text(self.graph.lines[line].source), within=self.within.get(line, ""),
         )  # fmt: skip
 
     @staticmethod

@@ -15,11 +15,11 @@ from chainrule.explain.formula import array, number_text, shape_text
 from chainrule.explain.paths import PathSum
 from chainrule.explain.plain import plain
 from chainrule.explain.sentences import title
-from chainrule.explain.step import Step, Summary
+from chainrule.explain.step import Step, Summary, Term, turns
 from chainrule.explain.teller import derivative
 
 if TYPE_CHECKING:
-    from chainrule.explain.explanation import Explanation
+    from chainrule.explain.explanation import Explanation, Sent
 
 MOST_STEPS = 400
 """Steps of each pass that are written out; of longer ones the first and last half of it."""
@@ -36,7 +36,7 @@ class Row(NamedTuple):
 
 STYLES = {
     "title": "bold", "head": "bold cyan", "key": "bold yellow", "step": "", "value": "bold", "note": "dim",
-    "zero": "red", "good": "green", "bad": "bold red", "blank": "",
+    "zero": "red", "good": "green", "bad": "bold red", "blank": "", "turn": "cyan",
 }  # fmt: skip
 
 
@@ -169,14 +169,16 @@ def _passes(explanation: Explanation) -> list[list[Row]]:
 
 
 def _told(steps: list[Step], tell: Any) -> list[Row]:
-    if len(steps) <= MOST_STEPS:
-        return [row for step in steps for row in tell(step)]
-    half = MOST_STEPS // 2
-    left_out = Row("note", f"… {len(steps) - MOST_STEPS} steps in between, all of them in .steps and in to_json() …", 2)
-    return [
-        *(row for step in steps[:half] for row in tell(step)), left_out,
-        *(row for step in steps[-half:] for row in tell(step)),
-    ]  # fmt: skip
+    told = [[*([Row("turn", heading, 1)] if heading else []), *tell(step)] for heading, step in turns(steps)]
+    if len(steps) > MOST_STEPS:
+        half, between = MOST_STEPS // 2, f"… {len(steps) - MOST_STEPS} steps in between"
+        told[half:-half] = [[Row("note", f"{between}, all of them in .steps and in to_json() …", 2)]]
+    return [row for rows in told for row in rows]
+
+
+def term_text(term: Term) -> str:
+    """``z₂ (t = 2 of 5)``."""
+    return plain(term.through) + (f" ({term.within})" if term.within else "")
 
 
 def equation(*sides: str) -> str:
@@ -278,15 +280,20 @@ def signed(value: float, digits: int = 6) -> str:
     return number_text(value, digits).replace("-", "−")
 
 
-def _sent(explanation: Explanation) -> list[Row]:
-    sent = [s for s in explanation.sent if any(not np.isnan(t.share) for t in s.terms)]
+def shares(explanation: Explanation) -> list[Sent]:
+    """The values of several uses whose shares are told: of numbers only where paths are asked for."""
     if explanation.is_scalar and not explanation.wants_paths:
         return []
+    return [s for s in explanation.sent if any(not np.isnan(t.share) for t in s.terms)][:MOST_STEPS]
+
+
+def _sent(explanation: Explanation) -> list[Row]:
+    sent = shares(explanation)
     found = [Row("head", "What came through which use")] if sent else []
     loss = explanation.symbol(explanation.graph.outputs[0])
-    for one in sent[:MOST_STEPS]:
+    for one in sent:
         parts = ", ".join(
-            f"{signed(100 * t.share, 3)} % through {plain(t.through)}" for t in one.terms
+            f"{signed(100 * t.share, 3)} % through {term_text(t)}" for t in one.terms
         )
         found.append(Row("step", f"{plain(derivative(loss, one.symbol))}: {parts}", 2, 6))
     if explanation.wants_paths and not explanation.is_scalar:
