@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.play.settings import Settings
 
 pytest.importorskip("playwright.sync_api")
 from playwright.sync_api import expect
@@ -59,6 +60,8 @@ def test_the_whole_walk_by_keyboard_alone(walk: Callable[..., Any]) -> None:
     expect(card).to_contain_text("so L changes 4 times as much")
     expect(page.locator("#said")).to_contain_text("Backward, step 7 of 9")
     expect(page.locator("#key math")).to_be_visible()
+    page.keyboard.press("ArrowRight")
+    expect(card).to_contain_text("central differences give the same")
     page.keyboard.press("End")
     expect(card).to_contain_text("L falls from 1 to 0.04")
     assert (gradient_of(page, "w"), gradient_of(page, "L")) == ("→ 0.1", "→ 0.04")
@@ -251,6 +254,34 @@ def test_an_explanation_is_saved_and_opened(walk: Callable[..., Any], tmp_path: 
     page.locator("#stage").click(position={"x": 5, "y": 5})
     page.keyboard.press("End")
     expect(page.locator("#card")).to_contain_text("Update")
+
+
+def test_the_playgrounds_network_is_walked_through(walk: Callable[..., Any]) -> None:
+    """What the playground leaves for this room, and comes here with."""
+    layers = [{"weight": [[0.5, -1.0], [1.0, 0.25]], "bias": [0.1, 0.0]}, {"weight": [[1.0, -0.5]], "bias": [0.2]}]
+    state = {"format": "chainrule.playground", "version": 1, "settings": Settings().changed({"hidden": [2]}).to_json(),
+             "layers": layers}  # fmt: skip
+    page = walk()
+    left = json.dumps({"state": state, "x": [1, 2], "label": -1})
+    page.evaluate("left => localStorage.setItem('chainrule.walk.network', left)", left)
+    page.evaluate("location.hash = '#network'")
+    expect(page.locator("#reason")).to_contain_text("A network of the playground")
+    hidden = np.tanh(np.array([[0.5, -1.0], [1.0, 0.25]]) @ [1, 2] + [0.1, 0.0])
+    wanted = 0.5 * (np.tanh(hidden @ [1.0, -0.5] + 0.2) + 1) ** 2
+    page.locator("#stage").click(position={"x": 5, "y": 5})
+    page.keyboard.press("End")
+    expect(page.locator('.node:has(.symbol:text-is("L")) .value')).to_have_text(f"{wanted:.4g}")
+
+
+def test_long_chains_are_drawn_once_where_they_repeat(walk: Callable[..., Any]) -> None:
+    text = "a0 = tanh(w*x); " + "; ".join(f"a{i} = tanh(w*a{i - 1} + x)" for i in range(1, 45)) + "; L = a44*a44"
+    page = walk(address(text, {"w": 0.9, "x": 0.5}, wrt="x"))
+    expect(page.locator(".node .symbol").filter(has_text="×")).to_have_count(1)
+    page.locator("#stage").click(position={"x": 5, "y": 5})
+    for key in ("End", "ArrowLeft", "ArrowLeft", "ArrowLeft"):
+        page.keyboard.press(key)
+    expect(page.locator("#curve .plot .tangent")).to_have_count(1)
+    expect(page.locator("#curve .caption")).to_contain_text("Slope of the tangent")
 
 
 def test_numbers_that_are_not_finite_are_shown(walk: Callable[..., Any]) -> None:

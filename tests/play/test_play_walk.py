@@ -281,6 +281,12 @@ def test_long_chains_are_refused() -> None:
     assert caught.value.expected == f"at most {MOST_STEPS} steps"
 
 
+def test_large_arrays_in_between_are_refused() -> None:
+    at = {"a": [[1.0]] * 300, "b": [[1.0] * 300]}
+    with pytest.raises(DataError, match="too much to walk through"):
+        walk("c = a@b; d = tanh(c); e1 = sin(d); sum(e1*e1)", at)
+
+
 def test_the_place_of_an_error_is_in_the_text_that_was_typed() -> None:
     with pytest.raises(ExpressionError) as caught:
         walk("(relu(w*x + b) - foo(y))**2")

@@ -21,6 +21,7 @@ from chainrule.base.errors import ChainruleError, DataError, ExpressionError, Op
 from chainrule.explain.explanation import DEFAULT_RATE, Explanation, explain
 from chainrule.explain.expression import Expression, parse
 from chainrule.explain.jsonform import as_data
+from chainrule.explain.record import size
 from chainrule.play import walk_network, walk_saved
 from chainrule.play.walk_curves import local_curves, loss_after, rate_curve
 from chainrule.play.walk_examples import EXAMPLES
@@ -30,8 +31,11 @@ MOST_CHARACTERS = 4_000
 MOST_ELEMENTS = 2_000
 MOST_STEPS = 400
 MOST_NAMES = 200
+MOST_COMPUTED = 300_000  # elements of all lines of the graph together
 # Of a walk that can't be changed.
-_FIXED: dict[str, Any] = {"at": None, "wrt": None, "editable": False, "light": False, "curves": [], "rates": None}
+_FIXED: dict[str, Any] = {
+    "at": None, "wrt": None, "editable": False, "light": False, "curves": [], "many_curves": False, "rates": None,
+}  # fmt: skip
 
 _DEFAULTS: dict[str, tuple[float, ...]] = {
     "x": (2.0, -1.0, 0.5), "w": (0.5, -0.8, 1.2), "u": (0.5, -0.8, 1.2), "v": (0.5, -0.8, 1.2), "b": (0.0,),
@@ -224,6 +228,10 @@ def _traced(text: str, shapes: tuple[tuple[int, ...], ...], wrt: tuple[str, ...]
 def _explained(expression: Expression, given: dict[str, Any], wrt: list[str], rate: float) -> Explanation:
     inputs = dict(zip(expression.names, expression.bound(given), strict=True))
     traced = _traced(expression.text, tuple(np.shape(x) for x in inputs.values()), tuple(wrt))
+    computed = sum(size(line.spec) for line in traced.record.whole.lines)
+    if computed > MOST_COMPUTED:
+        raise DataError("this is too much to walk through", expected=f"at most {MOST_COMPUTED:,} numbers in all steps",
+                        got=f"{computed:,}", where="the expression's arrays", fix="take smaller arrays")  # fmt: skip
     found = traced.with_rate(rate).again(**inputs)
     if len(found.chain) > MOST_STEPS:
         raise _too_long(len(found.chain))
@@ -240,13 +248,15 @@ def _walk(
 ) -> dict[str, Any]:
     one = view(told(found, only is None), loss_after(found), only)
     stopped = _nonfinite(one)
+    curves, many = local_curves(found, focus, only is not None)
     return {
         **one,
         "at": given,
         "wrt": list(found.gradients),
         "editable": True,
         "light": only is not None,
-        "curves": local_curves(found, focus, only is not None),
+        "curves": curves,
+        "many_curves": many,
         "rates": rate_curve(found),
         "nonfinite": None if stopped is None else {**stopped, "words": _why_not_finite(expression, given)},
     }

@@ -17,6 +17,7 @@ import numpy as np
 from chainrule.base.arrays import Array, Spec
 from chainrule.explain.explanation import Explanation
 from chainrule.explain.jsonform import number
+from chainrule.explain.plain import plain
 from chainrule.graph.evaluate import run_plan
 from chainrule.graph.graph import Graph
 from chainrule.ops.structure import is_plumbing
@@ -73,11 +74,11 @@ def one_by_one(graph: Graph, lines: Sequence[int], known: Mapping[int, Any], arg
 
 def local_curves(
     explanation: Explanation, focus: tuple[int, int] | None = None, alone: bool = False
-) -> list[dict[str, Any]]:
+) -> tuple[list[dict[str, Any]], bool]:
     """For each step and each number it reads: the sampled function, its value and slope here, and kinks.
 
     ``focus``: (step, value it reads), the only one that is sampled of graphs with more than ``MOST_CURVES``, or of any
-    if ``alone``.
+    if ``alone``.  The second result: whether the graph has so many.
     """
     outline, graph = explanation.outline, explanation.graph
     slopes = {(s.through, s.line): s.local.value for s in explanation.chain
@@ -89,9 +90,10 @@ def local_curves(
         members = outline.members(head)
         read = dict.fromkeys(a for i in members for a in graph.lines[i].args if outline.head[a] == a and a != head)
         pairs += [(head, argument, members) for argument in read if _is_number(graph, argument)]
-    if alone or len(pairs) > MOST_CURVES:
+    many = len(pairs) > MOST_CURVES
+    if alone or many:
         pairs = [p for p in pairs if (p[0], p[1]) == focus]
-    return [_curve(explanation, head, argument, members, slopes) for head, argument, members in pairs]
+    return [_curve(explanation, head, argument, members, slopes) for head, argument, members in pairs], many
 
 
 def _is_number(graph: Graph, line: int) -> bool:
@@ -117,6 +119,9 @@ def _curve(
     return {
         "line": head,
         "argument": argument,
+        "of": plain(explanation.symbol(head)),
+        "by": plain(explanation.symbol(argument)),
+        "input": (graph.input_name(argument) or None) if argument < graph.inputs else None,
         "at": number(at),
         "value": number(explanation.value_of(head)),
         "slope": None if slope is None else number(slope),

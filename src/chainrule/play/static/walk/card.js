@@ -47,11 +47,20 @@ function ending(walk, step, actions) {
   if (!walk.editable || (step.phase !== "update" && step.phase !== "after")) return [];
   const possible = walk.updates.every((u) => u.value?.values !== null && finite(u.value?.values));
   const losses = actions.losses();
-  return [h("div", { class: "row take" },
+  return [step.phase === "update" ? checked(walk) : null, h("div", { class: "row take" },
     h("button", { type: "button", class: "primary", disabled: !possible, onclick: actions.take }, "Take this step"),
     losses.length > 1
       ? h("span", { class: "muted small" }, `${brief(walk.loss.value) ? walk.loss.symbol : ""} so far: ${losses.slice(-5).map((v) => number(v, 3)).join(" → ")}`)
-      : h("span", { class: "muted small" }, "and walk through the next one from there"))];
+      : h("span", { class: "muted small" }, "and walk through the next one from there"))].filter(Boolean);
+}
+
+/** The second opinion: gradients beside finite differences. */
+function checked(walk) {
+  if (!walk.checks.length) return null;
+  const odd = walk.checks.filter((one) => one.verdict !== "agrees");
+  if (!odd.length) return h("p", { class: "muted small" }, "Checked: central differences give the same gradients.");
+  const words = { kink: "is at a kink, where differences have no single answer", "not finite": "is not finite" };
+  return h("p", { class: "muted small" }, `Checked by central differences: ${odd.slice(0, 4).map((one) => `the gradient by ${one.name} ${words[one.verdict] ?? one.verdict}`).join("; ")}.`);
 }
 
 const finite = (values) => (Array.isArray(values) ? values.every(finite) : typeof values === "number" && Math.abs(values) < 1e300);

@@ -23,9 +23,7 @@ export class Curve {
 
   /** Draw the curve `key` ("line-argument", or "rate"). */
   draw(walk, key) {
-    const names = new Map(walk.nodes.flatMap((node) => (node.repeats > 1 ? [] : [[node.line, node]])));
-    const options = walk.curves.filter((c) => names.has(c.line) && names.has(c.argument))
-      .map((c) => [`${c.line}-${c.argument}`, `${names.get(c.line).symbol} as ${names.get(c.argument).symbol} moves`]);
+    const options = walk.curves.map((c) => [`${c.line}-${c.argument}`, `${c.of} as ${c.by} moves`]);
     if (!options.some(([one]) => one === key) && key !== "rate") options.unshift([key ?? "", "this step"]);
     if (walk.rates) options.push(["rate", `${walk.loss.symbol} after the step, as α moves`]);
     const listed = JSON.stringify(options);
@@ -40,7 +38,7 @@ export class Curve {
     const found = walk.curves.find((c) => `${c.line}-${c.argument}` === key);
     this.svg.classList.toggle("none", !found && !(key === "rate" && walk.rates));
     if (key === "rate" && walk.rates) this.#rates();
-    else if (found) this.#local(found, names);
+    else if (found) this.#local(found);
     else this.#nothing();
   }
 
@@ -50,21 +48,21 @@ export class Curve {
     this.caption.textContent = this.walk.editable ? "This step is a function of arrays: it has no picture in the plane." : "Without its expression a saved explanation has no curves.";
   }
 
-  #local(curve, names) {
-    const of = names.get(curve.line), by = names.get(curve.argument);
+  #local(curve) {
+    const { of, by } = curve;
     const slope = curve.slope === null ? null : real(curve.slope);
     const at = real(curve.at), value = real(curve.value);
     const x = curve.y.map((_, i) => curve.low + ((curve.high - curve.low) * i) / (curve.y.length - 1));
-    this.#plot({ x, y: curve.y, low: curve.low, high: curve.high, at, value, slope, xName: by.symbol, yName: of.symbol, id: this.key });
-    this.drags = by.name && this.walk.editable ? (to, done) => this.actions.change(by.name, to, done) : null;
+    this.#plot({ x, y: curve.y, low: curve.low, high: curve.high, at, value, slope, xName: by, yName: of, id: this.key });
+    this.drags = curve.input && this.walk.editable ? (to, done) => this.actions.change(curve.input, to, done) : null;
     this.svg.classList.toggle("drags", this.drags !== null);
     this.heading.textContent = "Local function";
     const told = [];
-    if (slope === null) told.push(`No gradient goes to ${by.symbol} here: it is not differentiated by.`);
-    else if (!Number.isFinite(slope)) told.push(`The slope of ${of.symbol} by ${by.symbol} is ${number(slope)} here.`);
-    else told.push(`Slope of the tangent: ∂${of.symbol}/∂${by.symbol} = ${number(slope)} at ${by.symbol} = ${number(at)}.`);
+    if (slope === null) told.push(`No gradient goes to ${by} here: it is not differentiated by.`);
+    else if (!Number.isFinite(slope)) told.push(`The slope of ${of} by ${by} is ${number(slope)} here.`);
+    else told.push(`Slope of the tangent: ∂${of}/∂${by} = ${number(slope)} at ${by} = ${number(at)}.`);
     if (curve.kink) told.push(`A kink: the slope is ${number(curve.kink[0])} on its left and ${number(curve.kink[1])} on its right${slope === null ? "" : `; the engine takes ${number(slope)}`}.`);
-    if (!Number.isFinite(value)) told.push(`${of.symbol} is not a finite number here.`);
+    if (!Number.isFinite(value)) told.push(`${of} is not a finite number here.`);
     this.#say(told.join(" "));
   }
 

@@ -140,8 +140,9 @@ function complete(found, before) {
   found.steps.forEach((step, i) => { step.formulas ??= before.steps[i].formulas; });
   found.key ??= before.key;
   found.checks = before.checks;
-  const fresh = new Set(found.curves.map(key_));
-  found.curves = before.curves.map((one) => (fresh.has(key_(one)) ? found.curves.find((c) => key_(c) === key_(one)) : one));
+  const fresh = new Map(found.curves.map((one) => [key_(one), one]));
+  const known = before.curves.map((one) => fresh.get(key_(one)) ?? one);
+  if (!found.many_curves) found.curves = known;
 }
 
 const pick = (from, names) => Object.fromEntries(names.filter((name) => name in from).map((name) => [name, from[name]]));
@@ -180,6 +181,7 @@ function problem(words) {
 function draw() {
   graph.draw(walk, state.step);
   values.draw(walk.editable ? state.at : null, state.wrt, state.rate, walk.editable, new Map(walk.inputs.map((i) => [i.name, i.symbol])));
+  byId("save").disabled = byId("share").disabled = !walk.editable;
   const spans = phases(walk);
   const shape = JSON.stringify(spans);
   if (shape !== byId("phases").dataset.shape) {
@@ -235,10 +237,11 @@ function keyOf(step) {
 
 function drawCurve() {
   const key = chosen ?? keyOf(walk.steps[state.step]) ?? (walk.curves.length ? key_(walk.curves[0]) : null);
-  if (walk.editable && key && key !== "rate" && !walk.curves.some((c) => key_(c) === key) && walk.curves.length === 0 && !drawCurve.asked) {
-    drawCurve.asked = true; // of a large graph only the wanted curve is sent
-    ask(false);
-  } else drawCurve.asked = false;
+  const missing = walk.many_curves && key !== null && key !== "rate" && !walk.curves.some((c) => key_(c) === key);
+  if (missing && drawCurve.asked !== key) {
+    drawCurve.asked = key; // of a large graph only the wanted curve is sent
+    ask("");
+  } else if (!missing) drawCurve.asked = null;
   curve.draw(walk, key);
 }
 
