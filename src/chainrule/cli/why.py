@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import linecache
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -48,9 +48,13 @@ def why_command(
         function = function_at(target)
         _show(_found(function, arguments_of(function, target, given), wrt))
         return
-    expression = parse(EXAMPLE if target is None else target)
-    values = expression.bound({**EXAMPLE_VALUES, **given} if target is None else given)
-    _show(_found(_quiet(expression), values, wrt))
+    _show(findings(EXAMPLE, {**EXAMPLE_VALUES, **given}, wrt) if target is None else findings(target, given, wrt))
+
+
+def findings(text: str, given: Mapping[str, Any], wrt: str | None = None) -> Why:
+    """What is found for the expression ``text`` with its variables as ``given``."""
+    expression = parse(text)
+    return _found(_quiet(expression), expression.bound(dict(given)), wrt)
 
 
 def _found(function: Callable[..., Any], values: list[Any], wrt: str | None) -> Why:
