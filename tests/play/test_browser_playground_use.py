@@ -261,6 +261,56 @@ def test_a_dropped_connection_goes_on_where_it_was(play: Callable[..., Any]) -> 
     assert state(page)["epoch"] == 1
 
 
+def test_controls_are_left_out_for_a_class(play: Callable[..., Any]) -> None:
+    page = play("/#mode=default&dataset=xor&noise_hide=true&discretize=true&nonsense_hide=true")
+    assert page.get_by_label("Noise").is_hidden()
+    assert page.get_by_label("Discretise").is_checked()
+    assert settings(page)["dataset"] == "xor"
+    button(page, "Save & share").click()
+    page.get_by_text("For a class").click()
+    page.get_by_role("checkbox", name="Verdict").check()
+    link = page.get_by_label("A link to this run").input_value()
+    assert page.locator("#verdict").is_hidden()
+    assert "noise_hide=true" in link
+    assert "verdict_hide=true" in link
+    assert "discretize=true" in link
+    page.get_by_role("checkbox", name="Verdict").uncheck()
+    assert page.locator("#verdict").is_visible()
+
+
+def test_a_link_of_the_other_playground_opens(play: Callable[..., Any]) -> None:
+    theirs = "activation=relu&batchSize=20&dataset=gauss&networkShape=3&seed=0.5&showTestData=true&noise=10"
+    page = play(f"/#{theirs}")
+    found = settings(page)
+    assert (found["mode"], found["hidden"], found["activation"], found["noise"]) == ("compatible", [3], "relu", 10)
+    assert page.get_by_label("Show test data").is_checked()
+
+
+def test_a_run_that_the_engine_let_go_of_comes_back(play: Callable[..., Any]) -> None:
+    page = play()
+    button(page, "Step").click()
+    until(page, "playground.state.epoch === 1")
+    kept = weights(page)
+    page.evaluate("playground.source.token = 'unknown'; playground.source.socket.close()")
+    page.get_by_text("had let go of this run").wait_for(timeout=SECONDS)
+    assert weights(page) == kept
+    assert state(page)["epoch"] == 1
+
+
+def test_a_reload_comes_back_to_the_run(play: Callable[..., Any]) -> None:
+    page = play()
+    assert "#" not in page.url
+    button(page, "xor").click()
+    until(page, "playground.state.settings.dataset === 'xor'")
+    button(page, "Step").click()
+    until(page, "location.hash.includes('xor') && playground.state.epoch === 1")
+    page.wait_for_timeout(300)
+    kept = weights(page)
+    page.reload()
+    page.wait_for_selector(READY, timeout=SECONDS)
+    assert weights(page) == kept
+
+
 def test_nothing_moves_while_it_plays(play: Callable[..., Any]) -> None:
     page = play(width=1280, height=900)
     boxes = (

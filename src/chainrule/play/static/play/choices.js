@@ -108,7 +108,8 @@ export function buildChoices(app) {
   const names = choices.activations;
   const activation = select("activation", names, (value) => app.set({ activation: value, activations: [] }), { title: "Of all hidden layers" });
   activation.element.className = "inline";
-  byId("net-tools").append(h("span", { class: "row" }, dropLayer, layerCount, addLayer), activation.element);
+  activation.element.dataset.part = "activation";
+  byId("net-tools").append(h("span", { class: "row", "data-part": "layers" }, dropLayer, layerCount, addLayer), activation.element);
   const legend = h("span", { class: "legend-text" });
   byId("net-legend").append(h("span", { class: "row" }, h("span", null, "colour by"), colour.element), legend);
   const showColour = () => {

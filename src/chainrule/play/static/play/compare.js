@@ -50,6 +50,7 @@ async function start(app, panel) {
 
 function build(app, rival) {
   const map = h("canvas", { role: "img", "aria-label": "What the second network answers over the plane" });
+  const plane = h("div", { class: "map" }, map);
   const chart = h("canvas", { role: "img", tabindex: "0", "aria-label": "Loss of both networks over time" });
   const readout = h("p", { class: "curve-said", "aria-live": "polite" });
   const losses = h("tbody");
@@ -64,7 +65,7 @@ function build(app, rival) {
     h("div", { class: "sides" },
       h("div", { class: "side" }, h("div", { class: "choices" }, learning.element, activation.element, h("div", { class: "field" }, h("label", { for: hiddenId }, "Hidden layers"), hidden), batch.element),
         h("details", { class: "more" }, h("summary", null, "More choices of B"), h("div", { class: "choices" }, others.map((one) => one.element))), differs),
-      h("div", { class: "side" }, h("div", { class: "both" }, h("div", { class: "map" }, map), h("div", null,
+      h("div", { class: "side" }, h("div", { class: "both" }, plane, h("div", null,
         h("table", null, h("thead", null, h("tr", null, h("td"), h("th", { scope: "col", class: "number" }, "A"), h("th", { scope: "col", class: "number" }, "B"))), losses),
         h("div", { class: "curve" }, chart), readout, h("p", { class: "small muted" }, "B in colour (training solid, test dashed), A in grey."))))));
 
@@ -84,11 +85,12 @@ function build(app, rival) {
   const write = () => {
     for (const { i, cells } of rows) [app.frame, rival.frame].forEach((frame, side) => { cells[side].textContent = frame?.loss ? fixed(frame.loss[i] ?? NaN, 3) : "–"; });
   };
-  rival.on("state", ({ settings }) => {
+  rival.on("state", ({ settings, images }) => {
     learning.update(settings.learning_rate);
     activation.update(settings.activation);
     if (document.activeElement !== hidden) hidden.value = settings.hidden.join(", ");
     batch.update(settings.batch_size);
+    plane.hidden = images;
     others.forEach((one) => one.sync(settings));
     differs.textContent = difference(app.state.settings, settings);
   });

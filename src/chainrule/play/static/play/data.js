@@ -35,6 +35,7 @@ export function buildData(app) {
   const classes = slider("Classes", { min: 2, max: app.choices.limits.classes, show: String }, (value) => app.set({ classes: value }));
   const again = h("button", { type: "button", title: "Other data of the same kind; the network stays", onclick: () => app.changeData("regenerate") }, "Regenerate");
   const own = ownData(app);
+  Object.entries({ train_percent: share, noise, batch_size: batch, own, problem }).forEach(([name, { element }]) => { element.dataset.part = name; });
   body.append(h("div", { class: "wide" }, problem.element), thumbs, h("div", { class: "sliders" }, classes.element, share.element, noise.element, batch.element),
     h("div", { class: "stack" }, h("div", null, again), own.element));
 

@@ -97,7 +97,7 @@ function build(app, body, title, { what, layer, to, from }) {
     }
     asking = false;
     if (!answer || app.selected?.layer !== layer || app.selected?.to !== to || app.selected?.from !== from) return;
-    value.update(short(answer.value));
+    if (answer.value !== null) value.update(short(answer.value));
     gradient.update(number(answer.gradient ?? NaN, 4));
     fill(products, answer);
     fillPaths(app, paths, answer.paths);

@@ -1,6 +1,7 @@
 // The playground page: connects to the engine (or to the recording in this page) and builds its parts.
 
 import { bar, byId, h, toast } from "../ui.js";
+import { leaveOut, read, written } from "./address.js";
 import { buildChoices, headMaker, toggleFeature } from "./choices.js";
 import { useTheme } from "./colour.js";
 import { toggleCompare } from "./compare.js";
@@ -15,7 +16,7 @@ import { shareDialog } from "./share.js";
 import { LiveSource, RecordedSource } from "./source.js";
 import { App } from "./state.js";
 import { buildTables } from "./tables.js";
-import { buildVerdict } from "./verdict.js";
+import { asSentence, buildVerdict } from "./verdict.js";
 
 const app = new App();
 window.playground = app; // for a look from the browser's console, and for tests
@@ -34,18 +35,19 @@ const down = h("p", { class: "down", role: "alert", hidden: true });
 
 function connection(status, answer) {
   down.hidden = status !== "down";
-  if (status === "down") down.textContent = answer?.reason ? `The connection broke: ${answer.reason}. Trying again …` : "The engine does not answer. Trying again …";
-  if (status === "back") {
-    app.take(answer);
-    if (answer.resumed === false && app.state) resume();
-  }
+  if (status === "down") down.textContent = `${answer.reason ? asSentence(answer.reason) : "The engine does not answer."} Trying again …`;
+  if (status !== "back" || !app.state) return;
+  if (answer.resumed) app.take(answer);
+  else resume(app.state.url);
 }
 
-/** The engine no longer has this run (it was away too long, or began anew): go on with the same settings. */
-async function resume() {
-  await app.ask("set", { settings: app.state.settings }, { quiet: true });
+/** The engine no longer has this run (it was away too long, or began anew): go on from what the page knows of it. */
+async function resume(url) {
+  app.view.hover = null;
+  await app.ask("load", { url }, { quiet: true });
   await app.changeData("get");
-  toast("The engine had let go of this run; it begins anew with the same settings.");
+  await app.look(app.view);
+  toast("The engine had let go of this run. It is here again, as it was when it last answered.");
 }
 
 function recording() {
@@ -100,16 +102,35 @@ async function begin() {
   app.emit("view", app.view);
   if (kept) app.emit("data", app.data = kept.data);
   else {
+    followAddress();
     await app.changeData("get");
     await app.look(app.view);
     window.addEventListener("hashchange", async () => {
-      if (await load(location.hash.slice(1))) await app.changeData("get");
+      if (!(await load(location.hash.slice(1)))) return;
+      await app.changeData("get");
+      await app.look(app.view);
     });
   }
   document.body.dataset.ready = "yes";
 }
 
+/** The address follows the run wherever it stands still, so that a reload or a bookmark comes back to it. */
+function followAddress() {
+  let timer = null;
+  let first = true;
+  app.on("state", ({ url, playing, step, example }) => {
+    clearTimeout(timer);
+    const untouched = first && !step && !example;
+    first = false;
+    if (!playing && url && !untouched) timer = setTimeout(() => history.replaceState(null, "", `#${url}${written(app)}`), 250);
+  });
+}
+
 async function load(hash) {
+  const { view, left } = read(hash);
+  Object.assign(app.view, view);
+  app.left = left;
+  leaveOut(left);
   const answer = await app.ask("load", { url: hash });
   return answer;
 }

@@ -7,14 +7,14 @@ import { classColour, rem } from "./colour.js";
 import { layout, nearest } from "./layout.js";
 import { Thumbnails, paint } from "./paint.js";
 
-export const FIXED = [["x1", "x₁"], ["x2", "x₂"], ["x1^2", "x₁²"], ["x2^2", "x₂²"], ["x1*x2", "x₁x₂"], ["sin(x1)", "sin x₁"], ["sin(x2)", "sin x₂"]];
+const FIXED = [["x1", "x₁"], ["x2", "x₂"], ["x1^2", "x₁²"], ["x2^2", "x₂²"], ["x1*x2", "x₁x₂"], ["sin(x1)", "sin x₁"], ["sin(x2)", "sin x₂"]];
 const NAMES = new Map(FIXED);
 const FLOW_SECONDS = 0.7; // a half-step's dots take so long for each layer
 
 export const featureName = (text) => NAMES.get(text) ?? text.replaceAll("**", "^");
 
 /** The network's columns: inputs (those that are off as well), hidden layers, output. */
-export function columnsOf(state) {
+function columnsOf(state) {
   const { settings, outputs = 1, images } = state;
   const own = settings.features.filter((text) => !NAMES.has(text));
   const inputs = images

@@ -19,6 +19,8 @@ export function buildOutput(app) {
   const legend = h("div", { class: "row small muted" });
   const showTest = check("Show test data", (value) => look({ test: value }));
   const hard = check("Discretise", (value) => look({ discretise: value }), { title: "Draw only which side of zero, or which class" });
+  showTest.element.dataset.part = "test";
+  hard.element.dataset.part = "discretise";
   const options = h("div", { class: "row" }, showTest.element, hard.element);
   const logarithmic = check("log", (value) => { curve.logarithmic = value; curve.draw(); }, { title: "Logarithmic scale" });
   const curveCanvas = h("canvas", { role: "img", tabindex: "0", "aria-label": "Loss over time: training solid, test dashed. Arrow keys read single points." });
@@ -106,7 +108,7 @@ export function buildOutput(app) {
   });
   const matrix = () => {
     const { arrays, shapes } = app.frame ?? {};
-    if (arrays?.confusion) drawConfusion(confusion, arrays.confusion, shapes.confusion);
+    if (arrays?.confusion) drawConfusion(confusion, arrays.confusion, shapes.confusion, app.data?.class_names ?? []);
     else confusion.hidden = true;
   };
   confusion.addEventListener("toggle", matrix);
@@ -135,14 +137,16 @@ function outputText(app, answer) {
 }
 
 /** Rows are what was so, columns what the network said; shades are shares of a row. */
-function drawConfusion(place, counts, shape) {
+function drawConfusion(place, counts, shape, names) {
   const k = shape[0];
   place.hidden = k < 2;
   if (!place.open || place.hidden) return;
   let table = place.querySelector("table");
-  if (!table || table.rows.length !== k + 1) {
-    table?.remove();
-    const name = (i) => (k === 2 ? ["−1", "+1"][i] : String(i));
+  const name = (i) => names[i] ?? (k === 2 ? ["−1", "+1"][i] : String(i));
+  const key = JSON.stringify([k, names]);
+  if (place.dataset.of !== key) {
+    place.dataset.of = key;
+    place.replaceChildren(place.firstChild);
     table = h("table", { class: "confusion" }, h("tr", null, h("td", null, ""), Array.from({ length: k }, (_, i) => h("th", { scope: "col" }, name(i)))),
       Array.from({ length: k }, (_, i) => h("tr", null, h("th", { scope: "row" }, name(i)), Array.from({ length: k }, () => h("td")))));
     place.append(table, h("p", { class: "small muted" }, "Rows: the label. Columns: what the network says."));

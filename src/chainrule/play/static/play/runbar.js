@@ -39,6 +39,8 @@ export function buildRun(app) {
   app.speed = pace.box.value === "full" ? null : Number(pace.box.value);
   const speed = h("span", { class: "speed" });
   pace.element.querySelector("label").append(" ", speed);
+  pace.element.dataset.part = "speed";
+  learning.element.dataset.part = "learning_rate";
   byId("run-live").append(pace.element, learning.element);
 
   let shownPlaying = null;

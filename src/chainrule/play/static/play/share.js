@@ -1,7 +1,9 @@
 // Save and share: the link that reproduces the run, the whole state, a script, the formulas, pictures, a page of its own.
 
 import { copy, download, h, toast } from "../ui.js";
+import { PARTS, leaveOut, written } from "./address.js";
 import { picture, pictureSvg } from "./picture.js";
+import { check } from "./widgets.js";
 
 const KINDS = {
   json: "application/json", script: "text/x-python", latex: "text/x-tex", html: "text/html",
@@ -31,17 +33,34 @@ export function shareDialog(app) {
       h("div", null, h("h3", null, "Picture"), h("div", { class: "row" },
         h("button", { type: "button", onclick: () => download("network.svg", pictureSvg(app), "image/svg+xml") }, "SVG"),
         h("button", { type: "button", onclick: async () => download("network.png", await picture(app)) }, "PNG"))),
+      live ? leftOut(app, () => write()) : "",
       live ? h("div", { class: "field" }, h("label", { for: "share-open" }, "Open a saved state"), file) : ""));
   dialog.querySelector("#share-link")?.setAttribute("size", "40");
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();
+  let url = "";
+  const write = () => { link.value = `${location.origin}${location.pathname}#${url}${written(app)}`; };
   if (live) app.ask("url").then((answer) => {
     if (!answer) return;
-    link.value = `${location.origin}${location.pathname}#${answer.url}`;
+    url = answer.url;
+    write();
     note.textContent = answer.note ?? (answer.exact ? "It leads to exactly these weights." : "It leads to the same settings and seed.");
-    history.replaceState(null, "", `#${answer.url}`);
   });
+}
+
+/** For a class: controls that the link leaves out. */
+function leftOut(app, changed) {
+  const boxes = Object.entries(PARTS).map(([name, [label]]) => {
+    const made = check(label, (on) => {
+      app.left = on ? [...(app.left ?? []), name] : app.left.filter((one) => one !== name);
+      leaveOut(app.left);
+      changed();
+    });
+    made.update(app.left?.includes(name) ?? false);
+    return made.element;
+  });
+  return h("details", { class: "more" }, h("summary", null, "For a class: leave controls out"), h("div", { class: "left-out" }, boxes));
 }
 
 async function open(app, file, dialog) {

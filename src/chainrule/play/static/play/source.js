@@ -20,42 +20,38 @@ export class LiveSource {
     this.recorded = false;
   }
 
-  /** Connect and greet; resolves with the answer to hello. `settings` are those of a new network. */
-  open(greeting = {}) {
-    this.greeting = greeting;
-    return new Promise((resolve, reject) => this.connect(resolve, reject));
+  /** Connect and greet; resolves with the first answer to hello. While there is none, it is tried again. */
+  open() {
+    return new Promise((resolve) => this.connect(resolve));
   }
 
-  connect(resolve, reject) {
+  connect(resolve) {
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
     const socket = new WebSocket(`${scheme}//${location.host}/ws`);
     socket.binaryType = "arraybuffer";
     this.socket = socket;
+    let refused = null;
     socket.addEventListener("open", () => {
-      const greeting = this.token ? { resume: this.token } : this.greeting;
-      this.ask("hello", greeting).then((answer) => {
+      this.ask("hello", this.token ? { resume: this.token } : {}).then((answer) => {
         const again = this.token !== null;
         this.token = answer.token;
         this.tries = 0;
         this.onstatus?.(again ? "back" : "open", answer);
-        resolve?.(answer);
-      }, (problem) => {
-        if (this.token !== null) { // the server no longer knows us: start anew
-          this.token = null;
-          this.onstatus?.("lost");
-        }
-        reject?.(problem);
-      });
+        resolve(answer);
+      }, (problem) => { refused = problem.problem.what; });
     });
     socket.addEventListener("message", ({ data }) => this.receive(data));
-    socket.addEventListener("close", ({ code, reason }) => {
+    socket.addEventListener("close", ({ reason }) => {
       const ended = new Refused({ what: reason || "The connection to the engine broke." });
-      for (const { reject: refuse } of this.waiting.values()) refuse(ended);
+      for (const { reject, timer } of this.waiting.values()) {
+        clearTimeout(timer);
+        reject(ended);
+      }
       this.waiting.clear();
       if (this.closed) return;
-      this.onstatus?.("down", { code, reason });
+      this.onstatus?.("down", { reason: refused ?? reason });
       const wait = Math.min(5000, 300 * 2 ** this.tries++);
-      setTimeout(() => { if (!this.closed) this.connect(resolve, null); }, wait);
+      setTimeout(() => { if (!this.closed) this.connect(resolve); }, wait);
     });
   }
 

@@ -5,7 +5,10 @@ import { byId, h, say } from "../ui.js";
 
 const EVERY = 2500; // milliseconds between questions while it plays
 
-const asSentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
+/** A first capital letter and a full stop. */
+export function asSentence(text) {
+  return `${text[0].toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
+}
 
 export function buildVerdict(app) {
   const root = byId("verdict");
