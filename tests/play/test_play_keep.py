@@ -11,6 +11,7 @@ import pytest
 from asking import WaitingPlayer as Player
 
 from chainrule.base.errors import ChainruleError, DataError
+from chainrule.play.settings import LIMITS
 
 SMALL = {"samples": 60, "hidden": [3, 2], "batch_size": 7}
 CASES: list[dict[str, Any]] = [
@@ -74,6 +75,36 @@ def test_a_state_is_kept_to_the_last_bit() -> None:
     other = Player(native="never")
     other.answer({"do": "load", "state": json.loads(json.dumps(kept))})
     assert other.answer({"do": "state"})["state"] == kept
+
+
+def test_any_state_fits_the_largest_message() -> None:
+    player = Player({"hidden": [32] * 20, "optimizer": "amsgrad", "activation": "relu"}, native="never")
+    rows = "\n".join(f"{i / 7},{i * i % 997},{i % 10}" for i in range(5_000))
+    player.answer({"do": "data", "action": "csv", "text": rows})
+    player.answer({"do": "step", "unit": "batch", "count": 2})
+    text = json.dumps(player.answer({"do": "state"})["state"], separators=(",", ":"))
+    assert len(text) + 100 < LIMITS["load"]
+    other = Player(native="never")
+    other.answer({"do": "load", "state": json.loads(text)})
+    assert same(player, other)
+    assert other.answer({"do": "state"})["state"] == json.loads(text)
+    broken = json.loads(text)
+    for wrong in ("AAAA", broken["layers"][0]["weight"][:-8] + "////////"):
+        broken["layers"][0]["weight"] = wrong
+        with pytest.raises(DataError, match="no state"):
+            other.answer({"do": "load", "state": broken})
+
+
+def test_initial_weights_that_settings_do_not_draw_are_kept() -> None:
+    player = trained(initialiser="uniform")
+    first = player.course.first.network.layers[0].weight
+    assert "initial" not in player.answer({"do": "state"})["state"]
+    player.answer({"do": "data", "action": "remove", "x1": 0, "x2": 0})  # another data set, the same network
+    kept = player.answer({"do": "state"})["state"]
+    other = Player(native="never")
+    other.answer({"do": "load", "state": kept})
+    other.answer({"do": "rewind"})
+    np.testing.assert_array_equal(other.course.first.network.layers[0].weight, first)
 
 
 def test_own_points_are_kept() -> None:

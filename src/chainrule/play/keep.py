@@ -25,7 +25,7 @@ from chainrule.base.errors import DataError
 from chainrule.play import address
 from chainrule.play.context import Context, make_context
 from chainrule.play.datasets import Dataset
-from chainrule.play.network import Network, architecture, bias_of
+from chainrule.play.network import Network, architecture, bias_of, flat_weights, initial
 from chainrule.play.own import checked_points, dataset_of
 from chainrule.play.points import OwnPoints
 from chainrule.play.settings import LIMITS, Settings, is_text, real, short, whole
@@ -42,6 +42,7 @@ _IN_ADDRESS = 700  # numbers
 _POINTS_IN_ADDRESS = 150
 _MOST_REPLAYED = 2_000_000  # steps
 _MOST_CURVE = 1_000
+_LARGE = 4_000  # weights; more are kept as base64, so that any state fits the largest message
 
 
 # -------------------------------------------------------------------------------------------------------------- JSON
@@ -56,27 +57,39 @@ def state_of(player: Player) -> dict[str, Any]:
     """Everything, as JSON values."""
     course = player.course
     context, state = course.context, course.state
-    curve = course.curve[:: max(1, -(-len(course.curve) // _MOST_CURVE))]
+    large = flat_weights(state.network).size > _LARGE
+    most = _MOST_CURVE // 5 if large else _MOST_CURVE
+    curve = course.curve[:: max(1, -(-len(course.curve) // most))]
     found: dict[str, Any] = {
         "format": FORMAT, "version": VERSION, "settings": context.settings.to_json(),
         "step": state.step, "epoch": state.epoch, "batch": state.batch, "example": state.example,
-        "layers": layers_of(state.network), "initial": layers_of(course.first.network),
+        "layers": layers_of(state.network, large),
         "optimizer": [_bytes(leaf) for leaf in trees.leaves(state.optimizer)],
         "held": None if state.held is None else [_bytes(leaf) for leaf in trees.leaves(state.held)],
         "curve": [[step, _number(a), _number(b)] for step, a, b in curve],
         "exact": player.exact,
     }  # fmt: skip
+    drawn = trees.leaves(initial(context.settings, context.data))
+    if not all(map(np.array_equal, trees.leaves(course.first.network), drawn)):  # edited data, another data set
+        found["initial"] = layers_of(course.first.network, large)
     if context.settings.dataset == "own":
         own = player.own
-        found["points"] = [list(p) for p in own.points]
+        found["points"] = [[_shortest(v) for v in p] for p in own.points]
         found["names"], found["class_names"] = list(own.names), list(own.classes)
         found["spans"] = [list(s) for s in own.spans]
     return found
 
 
-def layers_of(network: Network) -> list[dict[str, Any]]:
-    """Parameters as numbers: weight by [to][from], bias by [to]."""
+def layers_of(network: Network, large: bool = False) -> list[dict[str, Any]]:
+    """Parameters as numbers: weight by [to][from], bias by [to]; those of a large network as base64 of doubles."""
+    if large:
+        return [{"weight": _bytes(layer.weight.T), "bias": _bytes(bias_of(layer))} for layer in network.layers]
     return [{"weight": layer.weight.T.tolist(), "bias": bias_of(layer).tolist()} for layer in network.layers]
+
+
+def _shortest(value: float) -> float:
+    """A float32 in as few digits as tell it apart: own points are that exact."""
+    return float(str(np.float32(value)))
 
 
 def _number(value: float) -> float | None:
@@ -113,7 +126,7 @@ def _load_state(player: Player, kept: Mapping[str, Any]) -> list[str]:
     data = _data(player, settings, own)
     context = make_context(settings, data)
     network = _network(kept.get("layers"), context, "layers")
-    first = _network(kept["initial"], context, "initial") if "initial" in kept else network
+    first = _network(kept["initial"], context, "initial") if "initial" in kept else initial(settings, data)
     blank = start(context, network)
     state = dataclasses.replace(
         blank, optimizer=_leaves(kept.get("optimizer"), blank.optimizer, "optimizer"),
@@ -150,6 +163,11 @@ def _network(layers: Any, context: Context, where: str) -> Network:
 
 
 def _table(value: Any, shape: tuple[int, ...], where: str) -> Array:
+    if isinstance(value, str):
+        found = _unpacked(value, np.zeros(shape))
+        if found is None or not np.isfinite(found).all():
+            raise _wrong(where, value, f"base64 of finite doubles of shape {shape}")
+        return found
     rows = value if len(shape) == 2 else [value]
     good = isinstance(rows, list) and (len(shape) == 1 or len(rows) == shape[0]) and all(
         isinstance(row, list) and len(row) == shape[-1] and all(map(real, row)) for row in rows
@@ -159,24 +177,28 @@ def _table(value: Any, shape: tuple[int, ...], where: str) -> Array:
     return np.array(value, np.float64).reshape(shape)
 
 
+def _unpacked(text: Any, like: Array) -> Array | None:
+    """The array of that shape and dtype in base64, or None where it is no such text."""
+    try:
+        data = base64.b64decode(text, validate=True) if isinstance(text, str) else b""
+    except (binascii.Error, ValueError):
+        return None
+    if len(data) != like.nbytes:
+        return None
+    kind = np.dtype(np.uint8) if like.dtype.kind == "b" else like.dtype.newbyteorder("<")
+    return np.frombuffer(data, kind).astype(like.dtype).reshape(like.shape)
+
+
 def _leaves(texts: Any, like: Any, where: str) -> Any:
     leaves, structure = trees.flatten(like)
     if not isinstance(texts, list) or len(texts) != len(leaves):
         raise _wrong(where, texts, f"{len(leaves)} texts in base64")
     found = []
     for text, leaf in zip(texts, leaves, strict=True):
-        wanted = np.asarray(leaf)
-        try:
-            data = base64.b64decode(text, validate=True) if isinstance(text, str) else b""
-        except (binascii.Error, ValueError):
-            data = b""
-        if len(data) != wanted.nbytes:
-            raise _wrong(where, text, f"base64 of {wanted.nbytes} bytes")
-        if wanted.dtype.kind == "b":
-            array = np.frombuffer(data, np.uint8) != 0
-        else:
-            array = np.frombuffer(data, wanted.dtype.newbyteorder("<")).astype(wanted.dtype)
-        found.append(array.reshape(wanted.shape).copy())
+        array = _unpacked(text, np.asarray(leaf))
+        if array is None:
+            raise _wrong(where, text, f"base64 of {np.asarray(leaf).nbytes} bytes")
+        found.append(array)
     return trees.unflatten(structure, found)
 
 

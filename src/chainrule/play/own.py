@@ -69,8 +69,13 @@ def checked_points(rows: Any) -> list[Point]:
         if not good:
             raise DataError("this is no point", expected="[x1, x2, label], numbers up to a million", got=short(row),
                             where=f"points[{number}]", fix="correct it or leave it out")  # fmt: skip
-        found.append((float(row[0]), float(row[1]), float(row[2])))
+        found.append(rounded(*row))
     return found
+
+
+def rounded(x1: float, x2: float, label: float) -> Point:
+    """A point in float32, which an address and a kept state hold exactly."""
+    return float(np.float32(x1)), float(np.float32(x2)), float(np.float32(label))
 
 
 # --------------------------------------------------------------------------------------------------------------- CSV

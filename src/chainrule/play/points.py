@@ -15,7 +15,7 @@ import numpy as np
 from chainrule.base.errors import ChainruleError, DataError
 from chainrule.play.context import make_context
 from chainrule.play.datasets import Dataset, generate
-from chainrule.play.own import Point, Table, classes_of, points_of
+from chainrule.play.own import Point, Table, classes_of, points_of, rounded
 from chainrule.play.settings import LIMITS, Settings
 
 if TYPE_CHECKING:
@@ -44,8 +44,7 @@ def taken_over(data: Dataset) -> OwnPoints:
     """The points of other data as own ones; none of images."""
     if data.images:
         return OwnPoints()
-    rows = np.column_stack([data.points, data.labels]).astype(np.float32).tolist()
-    return OwnPoints(tuple((row[0], row[1], row[2]) for row in rows))
+    return OwnPoints(tuple(rounded(*row) for row in np.column_stack([data.points, data.labels]).tolist()))
 
 
 def act(player: Player, message: Message) -> Answer:
@@ -99,8 +98,7 @@ def _point(points: list[Point], message: Message) -> Point:
     if len(points) >= LIMITS["points"]:
         raise DataError("there are too many points", expected=f"at most {LIMITS['points']:,}",
                         got=f"{len(points) + 1:,}", where="data", fix="remove some")  # fmt: skip
-    x, y, label = (float(np.float32(message.get(name, 1.0))) for name in ("x1", "x2", "label"))
-    return x, y, label
+    return rounded(message["x1"], message["x2"], message.get("label", 1.0))
 
 
 def _use(player: Player, own: OwnPoints, settings: Settings | None = None) -> list[str]:
@@ -144,9 +142,9 @@ def _csv(player: Player, message: Message) -> tuple[Answer, list[str]]:
     points, problem, chosen, spans = points_of(
         table, message.get("columns"), message.get("target"), message.get("problem")
     )
-    rounded = tuple((float(np.float32(a)), float(np.float32(b)), float(np.float32(c))) for a, b, c in points)
+    exact = tuple(rounded(*point) for point in points)
     names = (*chosen["columns"], chosen["target"] or "label")
-    own = OwnPoints(rounded, names, tuple(spans), tuple(chosen["classes"]))
+    own = OwnPoints(exact, names, tuple(spans), tuple(chosen["classes"]))
     _use(player, own, player.settings.changed({"dataset": "own", "problem": problem}))
     found = {"columns": table.columns, "rows": len(table.rows), "preview": table.rows[:5], "chosen": chosen}
     return {"table": found}, [f"{len(points):,} rows; columns are drawn from -5 to 5."]

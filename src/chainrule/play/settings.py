@@ -40,8 +40,8 @@ LIMITS: dict[str, float] = {
     "weight": 1e6,  # of one that is typed
     "steps": 100_000,  # asked for in one message
     "grid": 100,  # squares along a side of the picture of the output
-    "message": 64_000,  # bytes
-    "load": 1_000_000,  # bytes of a message that loads a state or CSV
+    "message": 1 << 16,  # bytes
+    "load": 1 << 20,  # bytes of a message that loads a state or CSV
     "csv_columns": 200,
     "hash": 16_000,  # characters
 }
