@@ -314,6 +314,25 @@ def test_arrays_are_edited_element_by_element(walk: Callable[..., Any]) -> None:
     expect(page.locator('.node:has(.symbol:text-is("L")) .value')).to_have_text(f"{wanted:.4g}")
 
 
+def test_a_number_becomes_an_array_where_the_expression_wants_one(walk: Callable[..., Any], console: list[str]) -> None:
+    page = walk()
+    page.locator("#expression").fill("z = W@x; L = sum(z*z)")
+    page.locator("#expression").press("Enter")
+    expect(page.locator("#problem")).to_contain_text("can't be computed")
+    for name, value in (("W", "[[1, 2], [3, 4]]"), ("x", "[1, -1]")):
+        field = page.locator(f'input[aria-label="{name}"]')
+        field.fill(value)
+        field.press("Enter")
+    expect(page.locator("#problem")).to_be_empty()
+    expect(page.locator('input[aria-label="W[1, 0]"]')).to_have_value("3")
+    field = page.locator('input[aria-label="W as a list"]')
+    field.fill("[[1, 2]]")
+    field.press("Enter")
+    expect(page.locator('input[aria-label="W[1, 0]"]')).to_have_count(0)
+    expect(page.locator("#card")).to_contain_text("step 0 of")
+    console.clear()  # the browser notes the refused requests
+
+
 @pytest.mark.parametrize("width", [360, 1024, 3840])
 @pytest.mark.parametrize("dark", [False, True])
 def test_sizes_and_themes_without_faults(

@@ -63,11 +63,15 @@ export class Values {
     slider.addEventListener("input", () => this.actions.change(name, nice(Number(slider.value), Number(slider.step)), false));
     slider.addEventListener("change", () => this.actions.change(name, nice(Number(slider.value), Number(slider.step)), true));
     const element = h("div", { class: "value-row" }, h("span", { class: "value-name", title: name }, name), slider, field, check);
+    let window_ = 0;
     const show = (value, chosen, only) => {
       const wide = windowOf(value);
       // A slider that is being dragged keeps its window: under a moving scale a hand can't aim.
-      if (!slider.matches(":active") || Math.abs(value) > Number(slider.max)) for (const [key, to] of Object.entries({ min: -wide, max: wide, step: stepOf(wide) })) slider[key] = to;
-      slider.value = value;
+      if (wide !== window_ && (!slider.matches(":active") || Math.abs(value) > window_)) {
+        window_ = wide;
+        for (const [key, to] of Object.entries({ min: -wide, max: wide, step: stepOf(wide) })) slider[key] = to;
+      }
+      if (Number(slider.value) !== value) slider.value = value;
       put(field, value);
       check.checked = chosen;
       check.disabled = chosen && only;
@@ -95,9 +99,11 @@ export class Values {
     });
     const cells = h("div", { class: "cells", role: "group", "aria-label": `${name}, ${shape.join(" by ")}` }, fields);
     cells.style.setProperty("--columns", columns);
-    const element = h("div", { class: "value-row wide" }, h("span", { class: "value-name", title: name }, name), cells, h("span"), check);
+    const text = listField(name, (to) => this.actions.change(name, to, true));
+    const element = h("div", { class: "value-row wide" }, h("span", { class: "value-name", title: name }, name), h("div", {}, cells, text), h("span"), check);
     const show = (to, chosen, only) => {
       now = to;
+      text.show(to);
       to.flat(Infinity).forEach((v, i) => put(fields[i], v));
       check.checked = chosen;
       check.disabled = chosen && only;
@@ -125,8 +131,8 @@ export class Values {
 function numberField(name, change, narrow = false) {
   const field = h("input", { type: "text", inputmode: "decimal", class: narrow ? "cell mono" : "mono", "aria-label": name, autocomplete: "off", spellcheck: "false" });
   const read = () => {
-    const value = typed(field.value);
-    const good = value !== null && Number.isFinite(value) && Math.abs(value) < 1e300;
+    const value = !narrow && field.value.trim().startsWith("[") ? list(field.value) : typed(field.value);
+    const good = Array.isArray(value) || (value !== null && Number.isFinite(value) && Math.abs(value) < 1e300);
     field.setAttribute("aria-invalid", String(!good));
     if (good && field.value !== field.shown) change(value);
   };
@@ -140,6 +146,41 @@ function numberField(name, change, narrow = false) {
     change(nice(value + (event.key === "ArrowUp" ? step : -step), step / 5));
   });
   return field;
+}
+
+/** A field for a whole array, as nested lists: where its shape is changed. A single number is taken too. */
+function listField(name, change) {
+  const field = h("input", { type: "text", class: "mono list-field", "aria-label": `${name} as a list`, autocomplete: "off", spellcheck: "false" });
+  let shown = "";
+  const read = () => {
+    const value = field.value.trim().startsWith("[") ? list(field.value) : typed(field.value);
+    field.setAttribute("aria-invalid", String(value === null));
+    if (value !== null && field.value !== shown) change(value);
+  };
+  field.addEventListener("change", read);
+  field.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    read();
+  });
+  field.show = (value) => {
+    const text = JSON.stringify(value).replaceAll(",", ", ");
+    if (document.activeElement === field && field.value !== shown && field.value !== text) return;
+    shown = text;
+    if (field.value !== text) field.value = text;
+    field.setAttribute("aria-invalid", "false");
+  };
+  return field;
+}
+
+/** Nested lists of finite numbers, or null. */
+function list(text) {
+  try {
+    const found = JSON.parse(text.replaceAll("\u2212", "-"));
+    return Array.isArray(found) && found.flat(Infinity).every((v) => typeof v === "number" && Math.abs(v) < 1e300) ? found : null;
+  } catch {
+    return null;
+  }
 }
 
 /** Write a value into a field, as many digits as there is room for, unless the reader is typing there. */
