@@ -225,6 +225,18 @@ def test_progress_goes_out_and_comes_in(open_page: Open, tmp_path: Path) -> None
         assert json.loads(page.evaluate("localStorage.getItem('chainrule.practice')")) == kept, text
 
 
+def test_two_pages_of_one_browser_share_progress(open_page: Open) -> None:
+    item = exercise("path", 1, 5)
+    page = open_page(link(item))
+    arrived(page, item)
+    other = page.context.new_page()
+    other.goto(page.url)
+    arrived(other, item)
+    enter(page, item, right(item))
+    check(page)
+    other.wait_for_function("() => document.querySelectorAll('.bars i.on').length === 1")
+
+
 def test_a_damaged_store_is_a_fresh_start(open_page: Open) -> None:
     page = open_page("/practice")
     page.evaluate("localStorage.setItem('chainrule.practice', '{\"format\": 3}')")

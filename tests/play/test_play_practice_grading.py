@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import string
-import time
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 
 from chainrule.api import grad
 from chainrule.explain.expression import parse
-from chainrule.play.practice import reading
+from chainrule.play.practice import equality, reading
 from chainrule.play.practice.equality import (
     LEAST,
     Formula,
@@ -389,22 +388,18 @@ def hostile(rng: random.Random) -> Any:
 def fuzz(count: int, seed: int) -> None:
     rng = random.Random(seed)
     items = [exercise(name, level, seed % 5) for name in ORDER for level in (1, 2, 3)]
-    slowest = 0.0
     for _ in range(count):
         item = rng.choice(items)
         answer = {f.name: hostile(rng) if rng.random() < 0.8 else entered(f, item.answers[f.name]) for f in item.fields}
-        began = time.thread_time()
         found = grade(item, answer, rng.randint(0, 3))
         for field in item.fields:
             text = answer[field.name]
             if field.form in ("number", "expression", "shape") and isinstance(text, str):
                 shown = preview(field, text)
                 assert (shown["problem"] is None) != (shown["formula"] is None)
-        slowest = max(slowest, time.thread_time() - began)
         assert found["outcome"] in ("right", "wrong", "not gradable")
         assert found["message"]
         assert found["outcome"] != "right" or all(found["fields"].values())
-    assert slowest < 2.0
 
 
 def test_hostile_answers_get_an_outcome() -> None:
@@ -416,10 +411,19 @@ def test_very_many_hostile_answers_get_an_outcome() -> None:
     fuzz(100_000, 2)
 
 
-def test_the_longest_answers_are_quick() -> None:
+def test_the_longest_answers_cost_bounded_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Operations on arrays of points, counted: a multiple of the answer's length, whatever is typed."""
     item = exercise("path", 3, 0)
+    done, one = [0], equality._node
+
+    def counted(*args: Any) -> Any:
+        done[0] += 1
+        return one(*args)
+
+    monkeypatch.setattr(equality, "_node", counted)
     deep, wide = "sin(" * 55 + "x" + ")" * 55, "+".join(["sin(x)"] * 42)
-    for text in ("x**" * 90 + "x", deep, wide, "(" * 100 + "x" + ")" * 100, "tan(exp(x**9))" * 20):
-        began = time.thread_time()
-        grade(item, {"derivative": text})
-        assert time.thread_time() - began < 1.0, text[:40]
+    for text in ("x**" * 90 + "x", deep, wide, "(" * 100 + "x" + ")" * 100, "tan(exp(x**9))" * 20, "x" * 299, "x " * 149):
+        done[0] = 0
+        assert grade(item, {"derivative": text})["outcome"] in ("wrong", "not gradable")
+        assert done[0] <= (2 + 2 * len(item.mistakes)) * reading.MOST_TYPED
+    assert outcome(item, derivative="x" * 301) == "not gradable"

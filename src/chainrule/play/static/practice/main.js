@@ -279,6 +279,7 @@ async function start() {
   const found = await post("practice/kinds", {});
   ({ kinds, levels } = found);
   wire();
+  progress.follow(overview);
   overview();
   const wanted = fromAddress();
   if (wanted) await show(wanted);

@@ -17,6 +17,15 @@ function fresh() {
 
 let state = checked(remember(KEY)) ?? fresh();
 
+/** Call `then` when another page of this browser has changed the progress, which is taken over. */
+export function follow(then) {
+  addEventListener("storage", ({ key }) => {
+    if (key !== null && key !== `chainrule.${KEY}`) return;
+    state = checked(remember(KEY)) ?? fresh();
+    then();
+  });
+}
+
 function keep() {
   remember(KEY, state);
 }
