@@ -17,6 +17,7 @@ import pytest
 from chainrule.base.errors import OptionError
 from chainrule.compile import engine
 from chainrule.compile.target import host
+from chainrule.run import pool as module
 from chainrule.run.pool import Pool, parallel_text, shared, threads_wanted
 
 TEXT = (
@@ -59,6 +60,23 @@ define void @outer(ptr %ctx, i64 %chunk) {
   call void @cr.parallel(ptr %pool, ptr @inner, ptr %mine, i64 8)
   ret void
 }
+; ctx: i64 which thread ran the chunk, which takes it a little while
+define void @who(ptr %ctx, i64 %chunk) {
+entry:
+  %p = getelementptr i64, ptr %ctx, i64 %chunk
+  %thread = call ptr @llvm.thread.pointer()
+  %number = ptrtoint ptr %thread to i64
+  store i64 %number, ptr %p
+  br label %wait
+wait:
+  %i = phi i64 [ 0, %entry ], [ %i.next, %wait ]
+  %now = load atomic i64, ptr %p seq_cst, align 8
+  %i.next = add i64 %i, 1
+  %over = icmp eq i64 %i.next, 2000
+  br i1 %over, label %out, label %wait
+out:
+  ret void
+}
 ; ctx: float[chunk] becomes its product with 1e-30
 define void @small(ptr %ctx, i64 %chunk) {
   %p = getelementptr float, ptr %ctx, i64 %chunk
@@ -77,7 +95,7 @@ _kept: list[engine.Library] = []  # code must outlive its last call
 @pytest.fixture(scope="module")
 def functions() -> dict[str, int]:
     _kept.append(engine.load(engine.compile_object(TEXT)))
-    return _kept[-1].addresses(["count", "meet", "outer", "small"])
+    return _kept[-1].addresses(["count", "meet", "outer", "small", "who"])
 
 
 @pytest.fixture
@@ -94,6 +112,31 @@ def test_every_chunk_runs_once(pool: Pool, functions: dict[str, int]) -> None:
             counts = np.zeros(chunks + 1, np.int64)
             pool.run(functions["count"], counts.ctypes.data, chunks)
             assert counts.tolist() == [1] * chunks + [0]
+
+
+def test_more_chunks_than_are_handed_out_run_serially(pool: Pool, functions: dict[str, int]) -> None:
+    for chunks in (module._MOST_CHUNKS - 3, module._MOST_CHUNKS + 3):
+        counts = np.zeros(chunks + 1, np.int64)
+        pool.run(functions["count"], counts.ctypes.data, chunks)
+        assert (counts[:-1] == 1).all()
+        assert counts[-1] == 0
+
+
+def test_the_caller_takes_chunks_from_the_front_and_a_worker_from_the_back(
+    pool: Pool, functions: dict[str, int]
+) -> None:
+    shared, callers = 0, set()
+    for _ in range(50):
+        pool.wait_awake()
+        threads = np.zeros(60, np.int64)
+        pool.run(functions["who"], threads.ctypes.data, 60)
+        changes = np.flatnonzero(np.diff(threads))
+        assert len(changes) <= 1  # one stretch each
+        shared += len(changes)
+        if len(changes):
+            callers.add(int(threads[0]))
+    assert shared, "no worker ever ran a chunk beside the caller"
+    assert len(callers) == 1  # whoever has the front is the caller
 
 
 def test_workers_take_part(pool: Pool, functions: dict[str, int]) -> None:

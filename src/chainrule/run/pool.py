@@ -5,14 +5,15 @@ out a parallel region with ``cr.parallel(pool, fn, ctx, chunks)``: it calls ``fn
 caller and on whichever workers are awake.  What a chunk computes depends on its number alone, so results do not depend
 on who runs it, nor on how many threads there are.
 
-Protocol.  One 64-bit word holds ``epoch`` (16 bits; odd: a region is open), ``inside`` (16 bits: workers that look at
-the region) and ``next`` (32 bits: the next chunk to be taken); the region's fn, ctx and number of chunks lie beside it
-on the same cache line, so that a spinning worker gets all it needs in one transfer.  A worker that sees an odd epoch
-adds 1 to ``inside`` and to ``next`` in one step, and what it finds tells whether the region is still open and which
-chunk is its own.  The caller closes the epoch and then waits for ``inside`` to become 0, before which it writes no
-other region.  So nobody waits for a worker that sleeps: those that do not come are not needed, and those that come late
-take part in what is left.  A region in a region,
-or a second one from another thread, runs serially.
+Protocol.  One 64-bit word holds ``epoch`` (8 bits; odd: a region is open), ``inside`` (12 bits: workers that look at
+the region), ``back`` and ``front`` (22 bits each: how many chunks were asked for at either end); the region's fn, ctx
+and number of chunks lie beside it on the same cache line, so that a spinning worker gets all it needs in one transfer.
+The caller takes chunks from the front and workers take them from the back, until they meet; so the first chunks are the
+caller's in every run, and the last a worker's, and what they work on stays in the cache of one core.  A worker that
+sees an odd epoch adds 1 to ``inside`` and to ``back`` in one step, and what it finds tells whether the region is still
+open and which chunk is its own.  The caller closes the epoch and then waits for ``inside`` to become 0, before which it
+writes no other region.  So nobody waits for a worker that sleeps: those that do not come are not needed, and those that
+come late take part in what is left.  A region in a region, or a second one from another thread, runs serially.
 
 After about half a millisecond in which no program runs a worker returns to Python and parks on an event.  Native code
 can't wake it; ``Pool.enter`` does, and is what the entry of a parallel program calls.  Workers flush denormals, as
@@ -43,8 +44,8 @@ _OFFSETS = {
     "word": 0, "fn": 8, "ctx": 16, "chunks": 24, "lock": 64, "yield": 72, "awake": 128, "stop": 136, "active": 144,
 }  # fmt: skip
 _SIZE = 3 * _LINE
-_EPOCH, _INSIDE = 1 << 48, 1 << 32
-_MOST_CHUNKS = 1 << 31  # leaves room for workers that take a number past the end
+_EPOCH, _INSIDE, _BACK = 1 << 56, 1 << 44, 1 << 22
+_MOST_CHUNKS = 1 << 21  # leaves room for those who ask past the end
 
 _SPIN_SECONDS = 5e-4
 _MOST_THREADS = 1024
@@ -53,6 +54,14 @@ _PATIENCE = 4096  # pauses before a caller that waits for a worker gives its cor
 
 def _place(name: str) -> str:
     return f"%{name} = getelementptr i8, ptr %pool, i64 {_OFFSETS[name]}"
+
+
+def _taken(word: str, prefix: str = "") -> str:
+    """LLVM text that finds ``%front`` and ``%back`` in a word, and how many chunks were asked for, ``%taken``."""
+    return f"""%{prefix}front = and i64 {word}, {_BACK - 1}
+  %{prefix}back.low = lshr i64 {word}, {_BACK.bit_length() - 1}
+  %{prefix}back = and i64 %{prefix}back.low, {_BACK - 1}
+  %{prefix}taken = add i64 %{prefix}front, %{prefix}back"""
 
 
 def parallel_text(target: Target) -> str:
@@ -87,7 +96,7 @@ write:
   %before = load atomic i64, ptr %word monotonic, align 8
   br label %open
 open:
-  ; epoch + 1, next 0; a worker on its way out may still be inside
+  ; epoch + 1, nothing taken; a worker on its way out may still be inside
   %seen = phi i64 [ %before, %write ], [ %seen.now, %open ]
   %kept = and i64 %seen, {-_INSIDE}
   %opened = add i64 %kept, {_EPOCH}
@@ -97,11 +106,11 @@ open:
   br i1 %ok, label %take, label %open
 take:
   %claimed = atomicrmw add ptr %word, i64 1 monotonic
-  %chunk = and i64 %claimed, {_INSIDE - 1}
-  %more = icmp ult i64 %chunk, %n
+  {_taken("%claimed")}
+  %more = icmp ult i64 %taken, %n
   br i1 %more, label %work, label %close
 work:
-  call void %fn(ptr %ctx, i64 %chunk)
+  call void %fn(ptr %ctx, i64 %front)
   br label %take
 close:
   %closed = atomicrmw add ptr %word, i64 {_EPOCH} acq_rel
@@ -182,8 +191,8 @@ watch:
   %epoch = and i64 %seen, {_EPOCH}
   %open = icmp ne i64 %epoch, 0
   ; do not disturb a region whose chunks are all taken
-  %taken = and i64 %seen, {_INSIDE - 1}
-  %some = icmp ult i64 %taken, %total.0
+  {_taken("%seen", "seen.")}
+  %some = icmp ult i64 %seen.taken, %total.0
   %join = and i1 %open, %some
   br i1 %join, label %in, label %calm
 calm:
@@ -198,7 +207,7 @@ calm:
   %over = or i1 %stopped, %tired
   br i1 %over, label %park, label %watch
 in:
-  %was = atomicrmw add ptr %word, i64 {_INSIDE + 1} acq_rel
+  %was = atomicrmw add ptr %word, i64 {_INSIDE + _BACK} acq_rel
   %epoch.now = and i64 %was, {_EPOCH}
   %still = icmp ne i64 %epoch.now, 0
   br i1 %still, label %read, label %leave
@@ -209,12 +218,14 @@ read:
   br label %check
 check:
   %claimed = phi i64 [ %was, %read ], [ %claimed.next, %work ]
-  %chunk = and i64 %claimed, {_INSIDE - 1}
-  %more = icmp ult i64 %chunk, %n
+  {_taken("%claimed")}
+  %more = icmp ult i64 %taken, %n
   br i1 %more, label %work, label %leave
 work:
+  %behind = add i64 %back, 1
+  %chunk = sub i64 %n, %behind
   call void %f(ptr %c, i64 %chunk)
-  %claimed.next = atomicrmw add ptr %word, i64 1 monotonic
+  %claimed.next = atomicrmw add ptr %word, i64 {_BACK} monotonic
   br label %check
 leave:
   %out = atomicrmw sub ptr %word, i64 {_INSIDE} acq_rel
