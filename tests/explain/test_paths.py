@@ -139,3 +139,36 @@ def test_how_much_came_through_a_skip_connection() -> None:
     for one in explanation.sent:
         assert sum(t.share for t in one.terms) == pytest.approx(1.0)
     assert "What came through which use" in str(explanation)
+
+
+def test_layers_and_their_uses() -> None:
+    rng = np.random.default_rng(3)
+    model = {"first": {"w": rng.normal(size=(3, 4)), "b": np.zeros(4)}, "shared": {"w": rng.normal(size=(4, 4))},
+             "idle": {"w": np.ones(2)}}  # fmt: skip
+    x = rng.normal(size=(5, 3))
+
+    def loss(model: Any) -> Any:
+        h = np.tanh(x @ model["first"]["w"] + model["first"]["b"])
+        for _ in range(3):
+            h = h + np.tanh(h @ model["shared"]["w"])
+        return np.mean(h**2)
+
+    explanation = cr.explain(loss, model, paths=True)
+    layers = {layer.name: layer for layer in explanation.layers}
+    gradient = cr.grad(loss)(model)
+    for name, layer in layers.items():
+        leaves = gradient[name.split("'")[1]].values()
+        assert layer.gradient == pytest.approx(np.sqrt(sum(np.sum(g**2) for g in leaves)), rel=1e-12)
+    uses = {name.split("'")[1]: len(layer.uses) for name, layer in layers.items()}
+    assert uses == {"first": 1, "shared": 3, "idle": 0}
+    shared = next(layer for name, layer in layers.items() if "shared" in name)
+    assert sum(use.share for use in shared.uses) == pytest.approx(1)
+    for use in shared.uses:
+        assert use.arriving == pytest.approx(np.linalg.norm(explanation.gradient(use.line)), rel=1e-12)
+        sent = explanation.value_of(explanation.graph.lines[use.line].args[0]).T @ explanation.gradient(use.line)
+        assert use.sent == pytest.approx(np.linalg.norm(sent), rel=1e-12)
+    text = str(explanation)
+    assert "What came to each layer" in text
+    assert "no path leads there" in text
+    assert "What came to each layer" in explanation.to_html()
+    assert "What came to each layer" in explanation.to_latex()

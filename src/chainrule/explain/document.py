@@ -15,6 +15,7 @@ from chainrule.explain.text import (
     MOST_STEPS,
     count_text,
     factors_text,
+    layer_rows,
     place_text,
     shares,
     signed,
@@ -89,6 +90,7 @@ def document(explanation: Explanation) -> str:
         r"\subsection*{Backward pass}",
         *_steps([s for s in explanation.chain if s.phase != "forward"]),
         *_paths(explanation),
+        *_layers(explanation),
         *_sent(explanation),
         rf"\subsection*{{Update, learning rate $\alpha = {number_text(explanation.learning_rate)}$}}",
         *(
@@ -170,6 +172,11 @@ def _paths(explanation: Explanation) -> list[str]:
             names = r" \gets ".join(explanation.symbol(n) for n in path.nodes if n in standing)
             found.append(rf"$ {names} $: {words(factors_text([v for _, v in explanation.factors(path)]))}")
     return found
+
+
+def _layers(explanation: Explanation) -> list[str]:
+    rows = [rf"\texttt{{{words(name)}}}: {words(said)}" for name, said in layer_rows(explanation)]
+    return [r"\subsection*{What came to each layer (norms)}", *rows] if rows else []
 
 
 def _sent(explanation: Explanation) -> list[str]:

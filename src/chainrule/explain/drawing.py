@@ -194,7 +194,7 @@ def _stack(explanation: Explanation, box: Box, x: float, y: float) -> str:
     return (
         f'<g class="cr-stack"><title>{escape(about)}</title>{sheets}'
         + _words("cr-symbol", x + 10, y + 20, f"× {box.repeats}")
-        + _words("cr-value", x + WIDTH - 14, y + 20, "layers")
+        + _words("cr-value", x + WIDTH - 14, y + 20, "layers" if box.repeats < 100 else "")
         + _words("cr-gradient", x + WIDTH - 14, y + 38, _fitted(told, 17))
         + "</g>"
     )

@@ -23,12 +23,13 @@ from chainrule.explain.check import Check, check
 from chainrule.explain.elements import element_edges
 from chainrule.explain.expression import FILE, Expression
 from chainrule.explain.formula import Piece, added, array, number, product
+from chainrule.explain.layers import layer_flows
 from chainrule.explain.names import Code
 from chainrule.explain.outline import Outline, outlines
 from chainrule.explain.paths import Edge, Path, PathSum, PathTable
 from chainrule.explain.plain import plain
 from chainrule.explain.record import Record, record, size, values
-from chainrule.explain.step import Step, Term
+from chainrule.explain.step import LayerFlow, Step, Term
 from chainrule.explain.teller import Teller, derivative
 from chainrule.explain.unroll import Opened, opened
 from chainrule.graph.evaluate import run_plan
@@ -251,6 +252,11 @@ class Explanation:
     def sent(self) -> tuple[Sent, ...]:
         """Per value that is used several times (shared weights, skip connections): how much came through which use."""
         return tuple(Sent(self.symbol(s.line), s.line, s.terms) for s in self.chain if s.phase == "sum")
+
+    @cached_property
+    def layers(self) -> tuple[LayerFlow, ...]:
+        """Per layer of the differentiated inputs: what arrived at each use of it, and what that sent to its weights."""
+        return layer_flows(self.chain, self.record.wrt, self.name_of, self.symbol, self.gradient)
 
     @cached_property
     def _element_table(self) -> PathTable:

@@ -80,6 +80,18 @@ def as_data(explanation: Explanation) -> dict[str, Any]:
             for name, c in explanation.checks.items()
         ],
         "paths": [_paths(name, total) for name, total in explanation.paths.items()] if explanation.wants_paths else [],
+        "layers": [
+            {
+                "name": layer.name,
+                "gradient": number(layer.gradient),
+                "uses": [
+                    {"through": use.line, "arriving": number(use.arriving), "sent": number(use.sent),
+                     "share": number(use.share), "within": use.within}
+                    for use in layer.uses
+                ],
+            }
+            for layer in explanation.layers
+        ],
         "sent": [
             {
                 "line": one.line,

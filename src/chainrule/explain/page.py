@@ -19,6 +19,7 @@ from chainrule.explain.text import (
     MOST_STEPS,
     count_text,
     factors_text,
+    layer_rows,
     place_text,
     shares,
     signed,
@@ -54,6 +55,7 @@ def _main(explanation: Explanation) -> str:
         _steps("Forward pass", [s for s in explanation.chain if s.phase == "forward"]),
         _steps("Backward pass", [s for s in explanation.chain if s.phase != "forward"]),
         _paths(explanation),
+        _layers(explanation),
         _sent(explanation),
         _update(explanation),
         _checks(explanation),
@@ -160,6 +162,14 @@ def _paths(explanation: Explanation) -> str:
             factors = [v for _, v in explanation.factors(path)]
             rows.append(f"<tr><td>{mathml(names)}</td><td>{escape(factors_text(factors))}</td></tr>")
     return f'<h2>Sum over paths</h2><div class="cr-panel"><table>{"".join(rows)}</table></div>'
+
+
+def _layers(explanation: Explanation) -> str:
+    rows = "".join(
+        f"<tr><td><code>{escape(name)}</code></td><td>{escape(said)}</td></tr>"
+        for name, said in layer_rows(explanation)
+    )
+    return f'<h2>What came to each layer (norms)</h2><div class="cr-panel"><table>{rows}</table></div>' if rows else ""
 
 
 def _sent(explanation: Explanation) -> str:

@@ -24,7 +24,7 @@ def forward(graph: Graph, lines: tuple[int, ...]) -> str:
     """The sentences of the ops of one step, in order, each once."""
     said = [_said(graph, i) for i in lines
             if not is_plumbing(graph.lines[i].op.name) and graph.lines[i].op.name not in _SILENT]  # fmt: skip
-    said = list(dict.fromkeys(said)) or [graph.lines[lines[-1]].op.sentence]
+    said = list(dict.fromkeys(said)) or [_said(graph, lines[-1])]
     text = ", then ".join(said)
     return f"{text[:1].upper()}{text[1:]}."
 
@@ -32,6 +32,8 @@ def forward(graph: Graph, lines: tuple[int, ...]) -> str:
 def _said(graph: Graph, index: int) -> str:
     """What a line does: its op's sentence, or shorter words for the two most frequent special cases."""
     line = graph.lines[index]
+    if line.op.name == "item":
+        return _said_of_item(graph, index)
     if line.op.name == "pow" and _constant(graph, line.args[1]) == 2:
         return "squares it" if graph.lines[line.args[0]].op.name != "input" else "squares the input"
     if line.op.name == "where":
@@ -40,6 +42,16 @@ def _said(graph: Graph, index: int) -> str:
         if kept and _constant(graph, line.args[1]) == 0 == _constant(graph, condition.args[1]):
             return "keeps what is above 0 and makes the rest 0 (ReLU)"
     return line.op.sentence
+
+
+def _said_of_item(graph: Graph, index: int) -> str:
+    """Which of several results is taken, of a loop in words."""
+    line = graph.lines[index]
+    loop = graph.lines[line.args[0]]
+    if loop.op.name != "scan":
+        return line.op.sentence
+    carried = dict(line.attrs)["position"] < dict(loop.attrs)["carries"]
+    return "takes what the loop has carried to its end" if carried else "takes what the loop gave out turn by turn"
 
 
 def _constant(graph: Graph, index: int) -> Any:
@@ -67,6 +79,7 @@ _PASSED = {
     "concatenate": "each array gets its own part",
     "div": "divided in the same way",
     "mul": "times the other factor",
+    "scan": "through the loop's turns from the last to the first, and what each of them sends is added",
 }  # fmt: skip
 
 
@@ -85,6 +98,7 @@ _TITLES = {
     "pow": "a power", "matmul": "a matrix product", "sum": "a sum of elements", "where": "a choice",
     "maximum": "the larger of two", "minimum": "the smaller of two", "max": "the largest element",
     "min": "the smallest element", "index": "a part of an array", "gather": "picked elements",
+    "item": "one of several results", "concatenate": "arrays joined",
 }  # fmt: skip
 
 
@@ -94,6 +108,8 @@ def title(graph: Graph, index: int) -> str:
         index = graph.lines[index].args[0]
     said = _said(graph, index)
     name = graph.lines[index].op.name
+    if name == "item" and said.startswith("takes what"):
+        return said.removeprefix("takes ")
     return "ReLU" if said.endswith("(ReLU)") else _TITLES.get(name, f"result of {name}")
 
 

@@ -81,6 +81,28 @@ class Term:
 
 
 @dataclass(frozen=True)
+class LayerUse:
+    """One use of a layer's parameters: the step that uses them (its symbol and line), the norm of the gradient that
+    arrives there, the norm of what it sends to the parameters, and its share of their gradient."""
+
+    symbol: str
+    line: int
+    arriving: float
+    sent: float
+    share: float
+    within: str = ""
+
+
+@dataclass(frozen=True)
+class LayerFlow:
+    """What came back to one layer: its name, the norm of its parameters' gradient, and one entry per use."""
+
+    name: str
+    gradient: float
+    uses: tuple[LayerUse, ...]
+
+
+@dataclass(frozen=True)
 class Step:
     """One step of an explanation.
 

@@ -69,7 +69,7 @@ def rows(explanation: Explanation) -> list[Row]:
     """All sections, one after the other."""
     sections = [
         _title(explanation), _key(explanation), _symbols(explanation), *_passes(explanation), _paths(explanation),
-        _sent(explanation), _update(explanation), _checks(explanation),
+        _layers(explanation), _sent(explanation), _update(explanation), _checks(explanation),
     ]  # fmt: skip
     found: list[Row] = []
     for section in sections:
@@ -285,6 +285,30 @@ def shares(explanation: Explanation) -> list[Sent]:
     if explanation.is_scalar and not explanation.wants_paths:
         return []
     return [s for s in explanation.sent if any(not np.isnan(t.share) for t in s.terms)][:MOST_STEPS]
+
+
+def layer_rows(explanation: Explanation) -> list[tuple[str, str]]:
+    """(layer, what came to it over which of its uses), where there are several layers of arrays, or uses of one."""
+    layers = explanation.layers
+    if explanation.is_scalar or not (explanation.wants_paths or len(layers) > 1):
+        return []
+    loss = plain(explanation.symbol(explanation.graph.outputs[0]))
+    found = []
+    for layer in layers[:MOST_STEPS]:
+        uses = []
+        for use in layer.uses:
+            arrived = f"‖∂{loss}/∂{plain(use.symbol)}‖ = {signed(use.arriving, 3)}"
+            arrived += f" ({use.within})" if use.within else ""
+            share = "" if len(layer.uses) < 2 or math.isnan(use.share) else f", {signed(100 * use.share, 3)} % of it"
+            uses.append(f"{arrived} sends {signed(use.sent, 3)}{share}")
+        found.append((layer.name, f"gradient {signed(layer.gradient, 3)}: {'; '.join(uses) or 'no path leads there'}"))
+    return found
+
+
+def _layers(explanation: Explanation) -> list[Row]:
+    rows = layer_rows(explanation)
+    head = [Row("head", "What came to each layer (norms)")] if rows else []
+    return [*head, *(Row("step", f"{name}: {said}", 2, 6) for name, said in rows)]
 
 
 def _sent(explanation: Explanation) -> list[Row]:
