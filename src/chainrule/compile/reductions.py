@@ -12,6 +12,7 @@ Does not do: products of matrices (see ``sums``), running sums (see ``scans``), 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -51,15 +52,13 @@ def even(extent: int, most: int, unit: int) -> int:
     return next((size for size in sizes if extent % size == 0), most)
 
 
+def _terms(dims: Dims) -> int:
+    """How many terms a sum over ``dims`` has."""
+    return math.prod(extent for extent, _ in dims)
+
+
 class _Reduction(Lowering):
     """What rows and columns have in common: a long sum is one of blocks."""
-
-    def terms_of(self, dims: Dims) -> int:
-        """How many terms a sum over ``dims`` has."""
-        count = 1
-        for extent, _ in dims:
-            count *= extent
-        return count
 
     def in_blocks(self, dims: Dims, limit: tuple[int, int], body: list[Any], terms: Terms,
                   write: Callable[[list[Any], Dims, Terms], None]) -> None:  # fmt: skip
@@ -188,7 +187,7 @@ class Rows(_Reduction):
         if not reductions and not stores:
             return
         limit = ROW_BLOCK if dims and dims[-1][0] >= _VECTORS else SHORT_BLOCK
-        long = self.terms_of(dims) > limit[0]
+        long = _terms(dims) > limit[0]
         here = Place(0, ())
         totals = {}
         for i in reductions:
@@ -316,7 +315,7 @@ class Columns(_Reduction):
         """The loops over all rows of ``width`` columns."""
         reductions = [i for i in self.cluster.lines if i in self.cluster.rows]
         dtypes = {i: self.graph.lines[i].spec.dtype for i in reductions}
-        long = self.terms_of(reduced) > SHORT_BLOCK[0]
+        long = _terms(reduced) > SHORT_BLOCK[0]
         totals, names = {}, {}
         for i in reductions:
             names[i] = self.fresh("s")
