@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -305,6 +306,11 @@ def test_a_dead_link_keeps_what_is_typed_and_is_never_trained() -> None:
         net.epoch(rows)
     assert layers(player)[layer]["weight"][to][source] == 0.7
     same(player, net)
+    frame = player.frame()
+    (length,) = struct.unpack_from("<I", frame)
+    section = next(s for s in json.loads(frame[4 : 4 + length])["sections"] if s["name"] == "dead")
+    shown = np.frombuffer(frame, np.uint8, *section["shape"], 4 + length + section["offset"])
+    np.testing.assert_array_equal(shown, np.concatenate([np.reshape(d, -1) for d in net.dead]))
 
 
 def test_zero_weights_stay_equal() -> None:

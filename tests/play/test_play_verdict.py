@@ -162,6 +162,11 @@ def test_an_update_can_leave_the_finite_numbers_too() -> None:
     assert all(np.isfinite(layer.weight).all() for layer in player.course.state.network.layers)
 
 
+def test_without_points_there_is_nothing_to_say() -> None:
+    player = Player({"dataset": "own"}, native="never")
+    assert player.answer({"do": "verdict"})["sentence"] == "There are no points to train on."
+
+
 def test_diagnoses_of_many_players_wait_for_each_other() -> None:
     players = [Player({"samples": 40, "hidden": [2], "seed": str(i)}, native="never") for i in range(6)]
     for p in players:

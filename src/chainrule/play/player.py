@@ -157,9 +157,12 @@ class Player:
                     losses = course.losses()
             header = {**self.position(), **self._now(losses), "frame": self._frames}
             sections = {"losses": self._new_losses(header)}
-            example, found, view = course.state.example, self._measured(), self.view
+            example, held = course.state.example, course.state.held
+            found, view = self._measured(), self.view
         sections["weights"] = flat_weights(network).astype(np.float32)
         sections["biases"] = flat_biases(network).astype(np.float32)
+        if held is not None and any(np.any(dead) for dead in held.dead):
+            sections["dead"] = np.concatenate([dead.T.reshape(-1) for dead in held.dead]).astype(np.uint8)
         if found is not None:
             sections.update(inspect.measured_sections(network, found, example, view.cotangents))
             header["batch_loss"] = number(float(found.loss))

@@ -60,7 +60,10 @@ class Doctor:
             state, context = course.state, course.context
             if self._answer is not None and self._of is state:
                 return {**self._answer, "pending": False}
-            if not self._pending and context.count and time.monotonic() - self._ended >= _REST:
+            if not context.count:
+                return {"step": state.step, "healthy": None, "sentence": "There are no points to train on.",
+                        "verdicts": [], "pending": False}  # fmt: skip
+            if not self._pending and time.monotonic() - self._ended >= _REST:
                 self._pending = True
                 curve = list(course.curve[-200:])
                 task = functools.partial(self._examine, self._version, context, state, course.losses(), curve)
