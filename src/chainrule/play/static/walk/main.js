@@ -374,7 +374,7 @@ byId("ask").addEventListener("submit", (event) => {
 });
 byId("example").addEventListener("change", () => useExample(examples.find((one) => one.id === byId("example").value)));
 byId("share").addEventListener("click", () => {
-  location.replace(hash.write(state));
+  history.replaceState(null, "", hash.write(state));
   copy(location.href);
 });
 byId("save").addEventListener("click", async () => {
@@ -451,6 +451,7 @@ function fromAddress() {
   const found = hash.read(location.hash);
   if (found === null) return false;
   Object.assign(state, found);
+  note = "";
   begin();
   return true;
 }
