@@ -73,6 +73,11 @@ def test_items_are_graded_and_explained(name: str, level: int) -> None:
         examine(name, level, seed)
 
 
+def test_every_mistake_of_the_catalogue_is_made_somewhere() -> None:
+    made = {m.name for name, level in EVERY for seed in range(40) for m in exercise(name, level, seed).mistakes}
+    assert made == set(SENTENCES)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "level"), EVERY)
 def test_very_many_items_are_graded_and_explained(name: str, level: int) -> None:

@@ -422,7 +422,8 @@ def test_the_longest_answers_cost_bounded_work(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(equality, "_node", counted)
     deep, wide = "sin(" * 55 + "x" + ")" * 55, "+".join(["sin(x)"] * 42)
-    for text in ("x**" * 90 + "x", deep, wide, "(" * 100 + "x" + ")" * 100, "tan(exp(x**9))" * 20, "x" * 299, "x " * 149):
+    tower, nested = "x**" * 90 + "x", "(" * 100 + "x" + ")" * 100
+    for text in (tower, deep, wide, nested, "tan(exp(x**9))" * 20, "x" * 299, "x " * 149):
         done[0] = 0
         assert grade(item, {"derivative": text})["outcome"] in ("wrong", "not gradable")
         assert done[0] <= (2 + 2 * len(item.mistakes)) * reading.MOST_TYPED
