@@ -501,6 +501,17 @@ def test_pictures_are_the_network_over_the_plane() -> None:
     assert np.mean(hovered["output"] == expected) > 0.97  # those at zero may fall either way
 
 
+def test_numbers_beyond_float32_are_shown_as_they_are() -> None:
+    player = player_of()
+    for layer in player.course.state.network.layers:
+        layer.weight[:] *= 1e60
+    _, found = parts(player.frame())
+    assert found["weights"].dtype == np.float64
+    assert np.isfinite(found["weights"]).all()
+    assert np.abs(found["weights"]).max() > 1e50
+    assert found["output"].all()  # no NaN: tanh holds it
+
+
 def test_pictures_of_classes_and_of_digits() -> None:
     player = player_of(dataset="blobs", classes=4, loss="cross-entropy")
     _, found = parts(player.frame())

@@ -241,26 +241,30 @@ def not_finite_fault(broken: Broken) -> tuple[Fault, dict[str, Any]]:
         size = max(float(np.abs(layer.weight).max()) for layer in state.network.layers)
         gradient = grad(loss)(state.network)
     rate = float(context.rates(state.step, 1)[0])
-    grown = f"the largest weight is {size:.3g}, the learning rate {rate:g}"
+    why = _why_it_left(size, rate)
+    title, remedy = f"Step {broken.step:,} is not finite", "begin again with a smaller learning rate"
     if found is not None:
         where = f"{found.op} in the {'backward' if found.phase == 'backward' else 'forward'} pass"
-        fault = Fault(
-            "nonfinite", f"Step {broken.step:,} is not finite", f"{where} left the finite numbers first: {found.cause}",
-            f"{_evidence(found)}; {grown}", "begin again with a smaller learning rate", (), calmer(context),
-        )  # fmt: skip
+        cause = f"{where} left the finite numbers first, {found.cause}; {why}"
+        fault = Fault("nonfinite", title, cause, _evidence(found), remedy, (), calmer(context))
         return fault, {"operation": found.op, "phase": found.phase}
     steepest = max(float(np.abs(layer.weight).max()) for layer in gradient.layers)
-    fault = Fault(
-        "nonfinite", f"Step {broken.step:,} is not finite",
-        "the update left the finite numbers: the gradient is still finite, the step is too long",
-        f"the steepest gradient is {steepest:.3g}; {grown}", "begin again with a smaller learning rate", (),
-        calmer(context),
-    )  # fmt: skip
-    return fault, {"operation": "update", "phase": "update"}
+    cause = f"the update left the finite numbers first, though the gradient was finite; {why}"
+    evidence = f"the steepest gradient is {steepest:.3g}, the learning rate {rate:g}"
+    return Fault("nonfinite", title, cause, evidence, remedy, (), calmer(context)), {
+        "operation": "update", "phase": "update"
+    }  # fmt: skip
+
+
+def _why_it_left(size: float, rate: float) -> str:
+    """What led there: weights that overshot further with each step, or numbers that were large from the start."""
+    if size > 1e3:
+        return f"the weights had grown to {size:.3g}: with a learning rate of {rate:g} each step overshoots further"
+    return f"the weights are no larger than {size:.3g}: the data or features are too large"
 
 
 def _evidence(found: NonFinite) -> str:
-    inputs = "; ".join(f"{name} = {value:.4g}" if np.ndim(value) == 0 else name for name, value in found.first.inputs)
+    inputs = " and ".join(f"{value:.4g}" for _, value in found.first.inputs if np.ndim(value) == 0)
     return f"{found.first.op} gave {found.first.value}" + (f" from {inputs}" if inputs else "")
 
 

@@ -27,6 +27,7 @@ from chainrule.play.trainer import Measured
 Array = Any
 
 REACH = 6.0  # the plane is [-6, 6] in both directions
+_LARGE = 1e12  # weights, above which float32 may overflow on the way through the layers
 _SHARE = 0.25  # of the time, for parts that cost much
 
 
@@ -155,8 +156,17 @@ class Pictures:
         return {"output": classes, "confidence": confidence}
 
 
+def floats(values: Array) -> Array:
+    """Numbers in float32, or as they are where that can't hold one of them."""
+    with np.errstate(all="ignore"):
+        single = values.astype(np.float32)
+    return values if (np.isinf(single) & np.isfinite(values)).any() else single
+
+
 def _single(network: Network) -> Network:
-    """The network in float32: enough for pictures, and twice as fast."""
+    """The network in float32: enough for pictures, and twice as fast; as it is where weights are very large."""
+    if max(float(np.abs(layer.weight).max()) for layer in network.layers) > _LARGE:
+        return network
     layers = tuple(nn.Linear(a.weight.astype(np.float32), bias_of(a).astype(np.float32)) for a in network.layers)
     return Network(layers, network.activations)
 
@@ -192,7 +202,7 @@ def measured_sections(network: Network, found: Measured, example: int, cotangent
         "gradients": _flat([g.weight.T for _, g, _ in links]),
         "bias_gradients": _flat([bias_of(g) for _, g, _ in links]),
         "updates": _flat([r.T for r in ratio]),
-        "layer_norms": np.array([_norm(g) for _, g, _ in links], np.float32),
+        "layer_norms": floats(np.array([_norm(g) for _, g, _ in links])),
     }
     if cotangents:
         at = min(example, len(found.losses) - 1)
@@ -203,7 +213,7 @@ def measured_sections(network: Network, found: Measured, example: int, cotangent
 
 def _flat(arrays: list[Array]) -> Array:
     with np.errstate(all="ignore"):
-        return np.concatenate([a.reshape(-1) for a in arrays]).astype(np.float32)
+        return floats(np.concatenate([a.reshape(-1) for a in arrays]))
 
 
 def _norm(layer: nn.Linear) -> float:

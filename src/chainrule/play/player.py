@@ -159,8 +159,8 @@ class Player:
             sections = {"losses": self._new_losses(header)}
             example, held = course.state.example, course.state.held
             found, view = self._measured(), self.view
-        sections["weights"] = flat_weights(network).astype(np.float32)
-        sections["biases"] = flat_biases(network).astype(np.float32)
+        sections["weights"] = inspect.floats(flat_weights(network))
+        sections["biases"] = inspect.floats(flat_biases(network))
         if held is not None and any(np.any(dead) for dead in held.dead):
             sections["dead"] = np.concatenate([dead.T.reshape(-1) for dead in held.dead]).astype(np.uint8)
         if found is not None:
