@@ -172,6 +172,12 @@ def test_data_controls(play: Callable[..., Any]) -> None:
     page = play()
     button(page, "spiral").click()
     until(page, "playground.state.settings.dataset === 'spiral'")
+    # The points that are drawn are those of the engine: on a spiral the radius says the angle.
+    until(
+        page,
+        "playground.heat.points.train.every(([x, y, label]) => { const r = Math.hypot(x, y), t = 0.7 * Math.PI * r;"
+        "return Math.abs(x * label - r * Math.sin(t)) + Math.abs(y * label - r * Math.cos(t)) < 1e-6; })",
+    )
     for label, keys, expression in (
         ("Noise", 2, "settings.noise === 10"), ("Share for training", 1, "settings.train_percent === 60"),
         ("Batch size", 3, "settings.batch_size === 13"),

@@ -37,15 +37,18 @@ async function start(app, panel) {
   const greeting = await rival.source.open();
   rival.choices = greeting.choices ?? app.choices;
   rival.state = greeting.state;
-  await app.ask("rewind");
-  const kept = await app.ask("state");
-  const { state } = await rival.source.ask("load", { state: kept.state });
-  rival.state = state;
-  rival.data = app.data;
   app.rival = rival;
   panel.hidden = false;
   build(app, rival);
-  rival.emit("state", rival.state);
+  await alike(app, rival);
+}
+
+/** Both at the initial weights of A, with its settings and data. */
+async function alike(app, rival) {
+  await app.ask("rewind");
+  const kept = await app.ask("state");
+  await rival.ask("load", { state: kept.state });
+  await rival.changeData("get");
 }
 
 function build(app, rival) {
@@ -60,8 +63,9 @@ function build(app, rival) {
   const hiddenId = "rival-hidden";
   const hidden = h("input", { id: hiddenId, type: "text", autocomplete: "off", onchange: () => rival.set({ hidden: hidden.value.split(/[\s,]+/).filter(Boolean).map(Number) }) });
   const batch = rate("Batch size", [1, 2, 5, 10, 20, 30], (value) => rival.set({ batch_size: Math.round(value) }));
-  const others = moreChoices(rival, "rival");
-  byId("compare-body").replaceChildren(h("p", { class: "small muted" }, "A second network, B, began with the same seed, data and weights as the one above, A. Change something in B; the buttons above run both."),
+  const others = moreChoices(rival);
+  byId("compare-body").replaceChildren(h("div", { class: "small muted compare-said" }, "A second network, B, began with the same seed, data and weights as the one above, A. Change something in B; the buttons above run both. ",
+    h("button", { type: "button", class: "chip", onclick: () => alike(app, rival) }, "Make B as A")),
     h("div", { class: "sides" },
       h("div", { class: "side" }, h("div", { class: "choices" }, learning.element, activation.element, h("div", { class: "field" }, h("label", { for: hiddenId }, "Hidden layers"), hidden), batch.element),
         h("details", { class: "more" }, h("summary", null, "More choices of B"), h("div", { class: "choices" }, others.map((one) => one.element))), differs),
@@ -72,11 +76,9 @@ function build(app, rival) {
   const heat = new HeatMap(map, {});
   const curve = new Curve(chart, readout);
   curve.second = app.curve;
-  const points = () => {
-    if (app.data && !app.state.images) heat.setPoints({ train: app.data.points.slice(0, app.data.train), test: [], classes: app.data.classes > 2 ? app.data.classes : 0, showTest: false });
-  };
-  points();
-  app.on("data", () => { if (app.rival === rival) points(); });
+  rival.on("data", ({ points, train, classes }) => {
+    if (!rival.state.images) heat.setPoints({ train: points.slice(0, train), test: [], classes: classes > 2 ? classes : 0, showTest: false });
+  });
   const rows = [["training loss", 0], ["test loss", 1]].map(([name, i]) => {
     const cells = [h("td", { class: "number" }), h("td", { class: "number" })];
     losses.append(h("tr", null, h("th", { scope: "row" }, name), cells));

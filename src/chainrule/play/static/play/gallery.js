@@ -32,6 +32,5 @@ async function open(app, close, entry) {
   const answer = await app.set(entry.settings);
   if (!answer) return;
   close();
-  await app.changeData("get");
   await app.ask("play", { speed: app.speed });
 }

@@ -99,6 +99,7 @@ function build(app, body, title, { what, layer, to, from }) {
     if (!answer || app.selected?.layer !== layer || app.selected?.to !== to || app.selected?.from !== from) return;
     if (answer.value !== null) value.update(short(answer.value));
     gradient.update(number(answer.gradient ?? NaN, 4));
+    app.explained = answer.example;
     fill(products, answer);
     fillPaths(app, paths, answer.paths);
     update.update(number(answer.update.change ?? NaN, 4));
@@ -109,7 +110,8 @@ function build(app, body, title, { what, layer, to, from }) {
 async function walkThrough(app) {
   const kept = await app.ask("state");
   if (!kept) return;
-  remember("walk.network", { state: kept.state });
+  const { inputs, label } = app.explained ?? {};
+  remember("walk.network", { state: kept.state, inputs, label });
   open("/walk#network", "_blank");
 }
 

@@ -4,6 +4,8 @@
 
 import { Refused, eachFrame, toast } from "../ui.js";
 
+const DATA = ["dataset", "problem", "samples", "classes", "noise", "train_percent", "seed", "data_seed"]; // settings that make other data
+
 export class App {
   constructor() {
     this.listeners = new Map();
@@ -11,6 +13,7 @@ export class App {
     this.state = null;
     this.frame = null;
     this.data = null;
+    this.dataKey = null;
     this.half = null; // the newest half-step's answer
     this.selected = null; // {what: "weight" | "bias", layer, to, from}
     this.pinned = null; // the neuron whose picture is shown large: {layer, index}
@@ -66,10 +69,14 @@ export class App {
 
   take(answer) {
     for (const note of answer?.notes ?? []) if (!answer.state?.traps?.includes(note)) toast(note);
-    if (answer?.state?.sizes) {
-      this.state = answer.state;
-      this.emit("state", answer.state);
-    }
+    if (!answer?.state?.sizes) return;
+    this.state = answer.state;
+    this.emit("state", answer.state);
+    const key = JSON.stringify(DATA.map((name) => answer.state.settings[name]));
+    if (key === this.dataKey) return;
+    const first = this.dataKey === null;
+    this.dataKey = key;
+    if (!answer.points && !first) this.changeData("get"); // other data than those that are drawn
   }
 
   /** Change settings. What was refused is shown, and the controls go back to what holds. */
