@@ -25,6 +25,7 @@ from chainrule.compile.fuse import Fused, Group, fuse
 from chainrule.compile.parts import Plan
 from chainrule.compile.schedule import schedule
 from chainrule.compile.simplify import simplify
+from chainrule.compile.stages import served, stage_text
 from chainrule.compile.target import host
 from chainrule.compile.views import views
 from chainrule.graph.graph import Graph
@@ -214,6 +215,16 @@ def test_donated_arguments_are_still_updated_in_place(eager: None) -> None:
 def test_a_little_work_is_left_as_it_is() -> None:
     graph = cr.trace(lambda x, w: [np.tanh(np.tanh(x @ w) @ w)])(np.ones((8, 8)), np.ones((8, 8)))
     assert plan_for(graph).fused.groups == []
+
+
+def test_what_runs_together_is_shown() -> None:
+    graph, _ = deep(8, 32, 64)
+    text = stage_text(graph, "fused", dataclasses.replace(host(), cores=2))
+    first = next(line for line in text.splitlines() if "strands" in line)
+    assert "kernel 0 " in first
+    assert ": product over 64×32, in 2 strands with kernels 0 to " in first
+    assert "over 32×32, beside one another: kernels " in text
+    assert len(served(plan_for(graph))) == len(plan_for(graph).fused.clusters)
 
 
 def test_a_profile_deals_the_time_of_a_group_out() -> None:

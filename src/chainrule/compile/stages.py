@@ -210,7 +210,7 @@ def _cluster_text(step: Step) -> str:
     fused, graph = step.part.fused, step.part.graph
     where = _places_text(step)
     comment = f"   # {where}" if where else ""
-    rows = [f"{_named(step)}: {_what(step)}{comment}", *_inner_text(step)]
+    rows = [f"{_named(step)}: {_what(step)}{_together(step)}{comment}", *_inner_text(step)]
     inline = {i: str(line.attrs[0][1].array[()]) for i, line in enumerate(graph.lines)
               if line.op.name == "constant" and not line.spec.shape}  # fmt: skip
     for index in step.cluster.lines:
@@ -219,6 +219,18 @@ def _cluster_text(step: Step) -> str:
         note = "  → memory" if index in fused.stored else ""
         rows.append(f"  %{index} = {line.op.name} {args}".rstrip() + note)
     return "\n".join(rows)
+
+
+def _together(step: Step) -> str:
+    """With which kernels it runs, where it does not run alone (see ``schedule``)."""
+    group = next((g for g in step.part.fused.groups if g.first <= step.number < g.end), None)
+    if group is None or group.kind == "alone":
+        return ""
+    prefix = step.label.removesuffix(str(step.number))
+    others = f"kernels {prefix}{group.first} to {prefix}{group.end - 1}"
+    if group.kind == "beside":
+        return f", beside one another: {others}"
+    return f", in {group.strands} strands with {others}"
 
 
 def _inner_text(step: Step) -> list[str]:
