@@ -32,7 +32,7 @@ def players() -> Players:
 
 @pytest.fixture
 def served(players: Players) -> Iterator[Served]:
-    with serving(player=players, endpoints={}, most_players=3, kept_seconds=0.5) as running:
+    with serving(player=players, endpoints={}, most_players=3) as running:
         yield running
 
 
@@ -204,16 +204,23 @@ def test_a_drop_stops_training_and_the_token_brings_it_back(served: Served, play
     assert not player.closed
 
 
-def test_what_is_not_resumed_is_freed(served: Served, players: Players) -> None:
+def test_what_is_not_resumed_is_freed(players: Players) -> None:
+    with serving(player=players, endpoints={}, kept_seconds=0.1) as served:
+        with served.client(hello=False) as client:
+            token = client.hello()["token"]
+        eventually(lambda: players[0].closed)
+        with served.client(hello=False) as client:
+            back = client.hello(resume=token)
+            assert back["resumed"] is False
+            assert back["token"] != token
+
+
+def test_a_token_is_text(served: Served, players: Players) -> None:
     with served.client(hello=False) as client:
-        token = client.hello()["token"]
-    eventually(lambda: players[0].closed)
-    with served.client(hello=False) as client:
-        back = client.hello(resume=token)
-        assert back["resumed"] is False
-        assert back["token"] != token
-    with served.client(hello=False) as client, pytest.raises(Refusal):
-        client.hello(resume=17)
+        with pytest.raises(Refusal) as caught:
+            client.hello(resume=17)
+        assert caught.value.words["what"] == "resume is no token"
+    assert not players
 
 
 def test_a_second_page_with_the_token_takes_over(served: Served, players: Players) -> None:

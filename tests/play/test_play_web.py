@@ -134,9 +134,10 @@ def test_a_page_with_all_that_it_loads_weighs_little(address: str) -> None:
     assert weight < MOST_WEIGHT, f"{weight:,} bytes in {len(loaded)} files"
 
 
-NAMED = re.compile(
-    r"""(?:<(?:script|link|img)\b[^>]*?(?:src|href)=|\bfrom\s*|\bimport\s*\(?)["']([^"']+)["']"""
-)
+NAMED = {
+    "text/html": re.compile(r"""<(?:script|link|img)\b[^>]*?(?:src|href)=["']([^"']+)["']"""),
+    "text/javascript": re.compile(r"""^import\b[^"']*["']([^"']+)["']""", re.MULTILINE),
+}
 
 
 def closure(address: str, table: dict[str, assets.Asset]) -> set[str]:
@@ -149,7 +150,8 @@ def closure(address: str, table: dict[str, assets.Asset]) -> set[str]:
         found.add(at)
         text = table[at].source.read_text(encoding="utf-8")
         folder = at.rpartition("/")[0]
-        for named in NAMED.findall(text):
+        pattern = NAMED.get(table[at].kind.partition(";")[0])
+        for named in pattern.findall(text) if pattern else ():
             if not named.startswith("data:"):
                 todo.append(resolved(folder, named))
     return found
