@@ -25,6 +25,7 @@ from chainrule.explain.jsonform import schema
 from chainrule.play.features import columns
 from chainrule.play.keep import layers_of
 from chainrule.play.network import Network, Task
+from chainrule.play.player import Player
 from chainrule.play.settings import Settings
 from chainrule.play.walk import ENDPOINTS, MOST_STEPS
 from chainrule.play.walk_curves import rate_window, window
@@ -454,6 +455,23 @@ def test_a_network_of_the_playground_has_its_gradients(changes: dict[str, Any], 
         flat = [np.concatenate([np.ravel(told[f"W{k}"]), told[f"b{k}"]]) for k in range(1, len(network.layers) + 1)]
     np.testing.assert_allclose(np.concatenate(flat), wanted, rtol=1e-11, atol=1e-14)
     assert found["editable"]
+
+
+@pytest.mark.parametrize("changes", [{"hidden": [3]}, {"dataset": "digits", "hidden": [4]}], ids=["plane", "digits"])
+def test_the_playground_leads_here_with_its_example(changes: dict[str, Any]) -> None:
+    """What the playground answers about a weight is what the walk through its network computes."""
+    player = Player(Settings().changed(changes))
+    try:
+        told = player.answer({"do": "explain", "what": "weight", "layer": 0, "to": 1, "from": 1})["example"]
+        state = player.answer({"do": "state"})["state"]
+    finally:
+        player.close()
+    body = {"state": state, "inputs": told["inputs"], "label": told["label"]}
+    found = ENDPOINTS["network"](json.loads(json.dumps(body)))["walk"]
+    assert found["loss"]["value"]["values"] == pytest.approx(told["loss"], rel=1e-12)
+    by = {n["name"]: n["gradient"]["values"] for n in found["nodes"] if n["gradient"] is not None and n["name"]}
+    gradient = by["w_1_2_2"] if "w_1_2_2" in by else by["W1"][1][1]
+    assert gradient == pytest.approx(told["gradient"], rel=1e-9, abs=1e-15)
 
 
 def test_a_saved_playground_is_opened_as_its_network() -> None:

@@ -107,7 +107,8 @@ def _example(context: Context, found: Measured, index: int, row: int, at: Place)
     slope, value = float(slopes[index]), float(values[index])
     return {
         "index": index, "row": row, "point": None if data.images else numbers(data.points[row]),
-        "label": float(data.labels[row]), "loss": number(float(found.losses[index])), "arriving": number(slope),
+        "inputs": numbers(context.tables.x[row]), "label": float(data.labels[row]),
+        "loss": number(float(found.losses[index])), "arriving": number(slope),
         "source": number(value), "gradient": number(slope * value),
     }  # fmt: skip
 

@@ -86,6 +86,8 @@ function build(app, body, title, { what, layer, to, from }) {
   app.follow = follow;
   let asking = false;
   return async () => {
+    const focused = document.activeElement;
+    if (app.frame?.playing && (products.contains(focused) || paths.contains(focused))) return; // somebody reads there
     if (asking || app.selected?.layer !== layer || app.selected?.to !== to || app.selected?.from !== from) return;
     asking = true;
     let answer = null;
