@@ -12,12 +12,12 @@ from chainrule.explain.formula import array, number_text
 from chainrule.explain.step import Step, Summary, turns
 from chainrule.explain.teller import derivative
 from chainrule.explain.text import (
-    MOST_STEPS,
     count_text,
     factors_text,
     layer_rows,
     place_text,
     shares,
+    shortened,
     signed,
     summary_text,
     symbol_table,
@@ -133,12 +133,8 @@ def _formula(symbol: str, formula: str, filled: str | None, value: Any) -> str:
 
 
 def _steps(steps: list[Step]) -> list[str]:
-    half = MOST_STEPS // 2
-    shown = steps if len(steps) <= MOST_STEPS else [*steps[:half], *steps[-half:]]
-    found = [(rf"\textbf{{{words(heading)}}}" + "\n\n" if heading else "") + _step(s) for heading, s in turns(shown)]
-    if len(steps) > MOST_STEPS:
-        found.insert(half, rf"\dots{{}} {len(steps) - MOST_STEPS} steps in between \dots")
-    return found
+    found = [(rf"\textbf{{{words(heading)}}}" + "\n\n" if heading else "") + _step(s) for heading, s in turns(steps)]
+    return shortened(found, lambda count: rf"\dots{{}} {count} steps in between \dots")
 
 
 def _step(step: Step) -> str:

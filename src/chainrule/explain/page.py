@@ -16,12 +16,12 @@ from chainrule.explain.step import Step, Summary, turns
 from chainrule.explain.style import CSS
 from chainrule.explain.teller import derivative
 from chainrule.explain.text import (
-    MOST_STEPS,
     count_text,
     factors_text,
     layer_rows,
     place_text,
     shares,
+    shortened,
     signed,
     summary_text,
     symbol_table,
@@ -115,17 +115,14 @@ def _equation(symbol: str, formula: str, filled: str | None, value: Any) -> str:
 
 
 def _steps(title: str, steps: list[Step]) -> str:
-    half = MOST_STEPS // 2
-    shown = steps if len(steps) <= MOST_STEPS else [*steps[:half], *steps[-half:]]
     rows = []
     place = ""
-    for heading, step in turns(shown):
+    for heading, step in turns(steps):
         new = place_text(step)
         head = f'<tr><td></td><th colspan="2">{escape(heading)}</th></tr>' if heading else ""
         rows.append(head + _row(step, new if new != place else ""))
         place = new
-    if len(steps) > MOST_STEPS:
-        rows.insert(half, f"<tr><td></td><td>… {len(steps) - MOST_STEPS} steps in between …</td><td></td></tr>")
+    rows = shortened(rows, lambda count: f"<tr><td></td><td>… {count} steps in between …</td><td></td></tr>")
     return f'<h2>{title}</h2><div class="cr-panel"><table>{"".join(rows)}</table></div>'
 
 

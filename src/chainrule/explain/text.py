@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import textwrap
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from chainrule.explain.teller import derivative
 if TYPE_CHECKING:
     from chainrule.explain.explanation import Explanation, Sent
 
+T = TypeVar("T")
 MOST_STEPS = 400
 """Steps of each pass that are written out; of longer ones the first and last half of it."""
 
@@ -170,10 +172,14 @@ def _passes(explanation: Explanation) -> list[list[Row]]:
 
 def _told(steps: list[Step], tell: Any) -> list[Row]:
     told = [[*([Row("turn", heading, 1)] if heading else []), *tell(step)] for heading, step in turns(steps)]
-    if len(steps) > MOST_STEPS:
-        half, between = MOST_STEPS // 2, f"… {len(steps) - MOST_STEPS} steps in between"
-        told[half:-half] = [[Row("note", f"{between}, all of them in .steps and in to_json() …", 2)]]
-    return [row for rows in told for row in rows]
+    left_out = "… {} steps in between, all of them in .steps and in to_json() …"
+    return [row for rows in shortened(told, lambda count: [Row("note", left_out.format(count), 2)]) for row in rows]
+
+
+def shortened(told: list[T], left_out: Callable[[int], T]) -> list[T]:
+    """The first and the last half of a long list, and between them what is said of the number left out."""
+    half = MOST_STEPS // 2
+    return told if len(told) <= MOST_STEPS else [*told[:half], left_out(len(told) - MOST_STEPS), *told[-half:]]
 
 
 def term_text(term: Term) -> str:
