@@ -224,7 +224,11 @@ def test_what_runs_together_is_shown() -> None:
     assert "kernel 0 " in first
     assert ": product over 64×32, in 2 strands with kernels 0 to " in first
     assert "over 32×32, beside one another: kernels " in text
-    assert len(served(plan_for(graph))) == len(plan_for(graph).fused.clusters)
+    plan = plan_for(graph)
+    assert {number for _, number in served(plan)} == set(range(len(plan.fused.clusters)))
+    assert len(served(plan)) == len(plan.fused.clusters)
+    llvm = stage_text(graph, "llvm", dataclasses.replace(host(), cores=2))
+    assert llvm.count("; kernels that run together\ndefine internal void @") == 2
 
 
 def test_a_profile_deals_the_time_of_a_group_out() -> None:

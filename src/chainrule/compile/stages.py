@@ -294,7 +294,7 @@ def served(plan: Plan) -> dict[tuple[str, int], str]:
     """The function of each native kernel, by part and number; kernels that do the same share one."""
     found = {}
     for part in _llvm_functions(plan.text):
-        for step in _STEP.finditer(part.text):
+        for step in _STEP.finditer(part.text) if ".group" not in part.name else ():
             call = _KERNEL.search(step.group(2))
             if call:
                 found[part.name, int(step.group(1))] = call.group(1)
@@ -362,6 +362,8 @@ def _functions_text(plan: Plan, functions: Iterable[_Function], wanted: Sequence
         for f in sorted(parts, key=lambda f: inside.get(f.name, "")):
             of = f"the inside of kernel {inside[f.name]}" if inside.get(f.name) else "the program"
             texts.append(f"{mark}{of}: its kernels, one after the other\n{f.text}")
+            together = [name for name in [*found] if name.startswith(f"{f.name}.group")]
+            texts += [f"{mark}kernels that run together\n{found.pop(name).text}" for name in together]
         lines = sum(f.text.count("\n") + 1 for f in found.values())
         texts.append(f"{mark}not shown: {lines} lines of vector math, loops over parts and entry (full shows them)")
     return "\n\n".join(texts) or f"{mark}no native kernels"
