@@ -84,10 +84,14 @@ def test_any_state_fits_the_largest_message() -> None:
     player.answer({"do": "step", "unit": "batch", "count": 2})
     text = json.dumps(player.answer({"do": "state"})["state"], separators=(",", ":"))
     assert len(text) + 100 < LIMITS["load"]
+    assert "initial" not in json.loads(text)  # the settings lead to them
     other = Player(native="never")
     other.answer({"do": "load", "state": json.loads(text)})
     assert same(player, other)
     assert other.answer({"do": "state"})["state"] == json.loads(text)
+    other.answer({"do": "rewind"})
+    player.answer({"do": "rewind"})
+    assert same(player, other)
     broken = json.loads(text)
     for wrong in ("AAAA", broken["layers"][0]["weight"][:-8] + "////////"):
         broken["layers"][0]["weight"] = wrong
@@ -95,10 +99,9 @@ def test_any_state_fits_the_largest_message() -> None:
             other.answer({"do": "load", "state": broken})
 
 
-def test_initial_weights_that_settings_do_not_draw_are_kept() -> None:
+def test_initial_weights_are_kept() -> None:
     player = trained(initialiser="uniform")
     first = player.course.first.network.layers[0].weight
-    assert "initial" not in player.answer({"do": "state"})["state"]
     player.answer({"do": "data", "action": "remove", "x1": 0, "x2": 0})  # another data set, the same network
     kept = player.answer({"do": "state"})["state"]
     other = Player(native="never")

@@ -70,7 +70,8 @@ def state_of(player: Player) -> dict[str, Any]:
         "exact": player.exact,
     }  # fmt: skip
     drawn = trees.leaves(initial(context.settings, context.data))
-    if not all(map(np.array_equal, trees.leaves(course.first.network), drawn)):  # edited data, another data set
+    same = all(map(np.array_equal, trees.leaves(course.first.network), drawn))
+    if not (large and same):  # where they take much room, and settings lead to them
         found["initial"] = layers_of(course.first.network, large)
     if context.settings.dataset == "own":
         own = player.own
