@@ -266,6 +266,14 @@ def test_a_dropped_connection_goes_on_where_it_was(play: Callable[..., Any]) -> 
     assert state(page)["epoch"] == 1
 
 
+def test_on_to_the_walkthrough(play: Callable[..., Any]) -> None:
+    page = play()
+    click_link(page, 1, 0, 0)
+    with page.expect_popup() as event:
+        button(page, "Walk through it").click()
+    event.value.get_by_text("A network of the playground at one example").wait_for()
+
+
 def test_controls_are_left_out_for_a_class(play: Callable[..., Any]) -> None:
     page = play("/#mode=default&dataset=xor&noise_hide=true&discretize=true&nonsense_hide=true")
     assert page.get_by_label("Noise").is_hidden()

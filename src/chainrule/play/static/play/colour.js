@@ -16,6 +16,7 @@ const CLASSES = [
 let theme = "light";
 let tables = null;
 const inks = new Map();
+const strokes = [];
 
 const pack = ([r, g, b]) => (255 << 24) | (b << 16) | (g << 8) | r; // little endian, as ImageData wants it
 const mix = (from, to, share) => from.map((c, i) => Math.round(c + (to[i] - c) * share));
@@ -33,6 +34,7 @@ function diverging(value) {
 export function useTheme() {
   theme = dark() ? "dark" : "light";
   tables = null;
+  strokes.length = 0;
   inks.clear();
 }
 
@@ -79,7 +81,10 @@ export const classColour = (index, alpha) => css(CLASSES[index % CLASSES.length]
 export function strokeColour(sign, intensity) {
   const { low, high, none } = THEMES[theme];
   if (!Number.isFinite(sign)) return css(none);
-  return css(sign < 0 ? low : high, 0.18 + 0.77 * Math.max(0, Math.min(1, intensity)));
+  const level = Math.round(48 * Math.max(0, Math.min(1, intensity))); // thousands of lines share a few colours
+  const place = sign < 0 ? level : 49 + level;
+  strokes[place] ??= css(sign < 0 ? low : high, 0.18 + 0.77 * (level / 48));
+  return strokes[place];
 }
 
 const WARN = { light: [180, 35, 53], dark: [255, 138, 147] };

@@ -64,6 +64,7 @@ export class NetView {
     this.canvas.addEventListener("pointermove", (event) => this.point(event));
     this.canvas.addEventListener("pointerleave", () => this.unpoint());
     this.canvas.addEventListener("click", (event) => this.click(event));
+    this.scroll.addEventListener("scroll", () => this.draw());
     new ResizeObserver(() => this.relayout()).observe(this.scroll);
     app.on("state", () => this.refresh());
     app.on("frame", () => this.paintNow());
@@ -244,6 +245,7 @@ export class NetView {
       lines.push(`weight ${number(arrays?.weights?.[i] ?? NaN, 4)}`);
       if (arrays?.gradients) lines.push(`gradient ${number(arrays.gradients[i], 3)}`);
       if (arrays?.updates) lines.push(`update/weight ${number(arrays.updates[i], 2)}`);
+      if (arrays?.dead?.[i]) lines.push("dead: L1 carried it across zero");
       lines.push("click: how it comes about");
     } else if (subject.layer === 0) {
       lines.push(subject.active ? `input ${subject.name}` : `${subject.name}: click to use it`);
@@ -285,9 +287,11 @@ export class NetView {
     pen.setTransform(this.ratio * this.scale, 0, 0, this.ratio * this.scale, 0, 0);
     const { selected } = app;
     const chosen = selected?.what === "weight" ? plan.links.findIndex((link) => link.layer === selected.layer && link.to === selected.to && link.from === selected.from) : null;
+    const from = this.scroll.scrollLeft / this.scale - 20; // deep networks are wider than what is in sight
+    const visible = [from, from + this.scroll.clientWidth / this.scale + 40];
     const outputs = plan.nodes[plan.nodes.length - 1].length;
     paint(pen, {
-      plan, frame: app.frame, colour: app.view.colour, discretise: app.view.discretise, hover: this.hover, chosen, focus: this.focus,
+      plan, visible, frame: app.frame, colour: app.view.colour, discretise: app.view.discretise, hover: this.hover, chosen, focus: this.focus,
       flow: this.flow, pinned: selected?.what === "bias" ? { layer: selected.layer, index: selected.to } : null,
       classes: outputs > 1 ? Array.from({ length: outputs }, (_, i) => classColour(i)) : null,
       values: app.values, pictures: (layer, node) => node.picture ?? null, pixels: app.pixels,

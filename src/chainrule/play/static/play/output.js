@@ -13,6 +13,7 @@ export function buildOutput(app) {
   const train = figure("train loss", { kind: "train" });
   const test = figure("test loss", { kind: "test" });
   const accuracy = figure("accuracy");
+  const penalty = h("p", { class: "small muted", hidden: true });
   const map = h("canvas", { role: "img", "aria-label": "What the network answers over the plane, with the data", tabindex: "0" });
   const frame = h("div", { class: "map" }, map);
   const said = h("p", { class: "map-said", "aria-live": "off" });
@@ -26,7 +27,7 @@ export function buildOutput(app) {
   const curveCanvas = h("canvas", { role: "img", tabindex: "0", "aria-label": "Loss over time: training solid, test dashed. Arrow keys read single points." });
   const readout = h("p", { class: "curve-said", "aria-live": "polite" });
   const confusion = h("details", { class: "more", hidden: true }, h("summary", null, "Confusion matrix (test data)"));
-  body.append(h("div", { class: "losses" }, train.element, test.element, accuracy.element), h("div", null, frame, said, legend),
+  body.append(h("div", { class: "losses" }, train.element, test.element, accuracy.element), penalty, h("div", null, frame, said, legend),
     options,
     h("div", { class: "curve" }, h("div", { class: "curve-top" }, h("h3", null, "Loss"), logarithmic.element), curveCanvas, readout), confusion);
 
@@ -82,6 +83,8 @@ export function buildOutput(app) {
     const [first, second] = at.loss;
     train.update(lossText(first));
     test.update(lossText(second));
+    penalty.hidden = !at.penalty;
+    if (at.penalty) penalty.textContent = `Train loss with the weights' penalty: ${lossText(first)} + ${lossText(at.penalty)}.`;
     const share = Array.isArray(at.accuracy) ? at.accuracy[1] : at.accuracy;
     accuracy.element.hidden = share === null || share === undefined;
     if (!accuracy.element.hidden) accuracy.update(percent(share));

@@ -77,17 +77,21 @@ function curve(pen, link) {
   pen.stroke();
 }
 
-function paintLinks(pen, { plan, frame, colour, hover, chosen, focus }) {
+function paintLinks(pen, { plan, frame, colour, hover, chosen, focus, visible }) {
   const style = linkStyle(colour, frame?.arrays ?? {});
   const dense = plan.links.length > 600 ? 0.45 : 1;
   pen.lineCap = "butt";
+  const dead = frame?.arrays.dead;
   plan.links.forEach((link, i) => {
+    if (visible && (link.x1 < visible[0] || link.x0 > visible[1])) return;
     const [stroke, width] = style(i);
+    if (dead) pen.setLineDash(dead[i] ? [2, 5] : []);
     pen.globalAlpha = (focus && !touches(link, focus) ? 0.15 : 1) * (dense < 1 ? 0.6 : 1);
     pen.strokeStyle = stroke;
     pen.lineWidth = Math.max(0.5, width * dense);
     curve(pen, link);
   });
+  pen.setLineDash([]);
   pen.globalAlpha = 1;
   for (const [i, name] of [[hover, "--ink"], [chosen, "--ink"]]) {
     if (i === null || i === undefined || !plan.links[i]) continue;
@@ -131,12 +135,13 @@ function rounded(pen, x, y, size, radius) {
   pen.roundRect(x - size / 2, y - size / 2, size, size, radius);
 }
 
-function paintNodes(pen, { plan, frame, discretise, pinned, focus, classes, pictures, pixels }, thumbnails) {
+function paintNodes(pen, { plan, frame, discretise, pinned, focus, classes, pictures, pixels, visible }, thumbnails) {
   const bytes = frame?.arrays.nodes;
   const side = frame?.shapes.nodes?.[1] ?? 0;
   const table = lookup(discretise);
   let picture = 0;
   plan.nodes.forEach((column, layer) => column.forEach((node) => {
+    if (visible && (node.x < visible[0] - 30 || node.x > visible[1] + 30)) return;
     const active = node.active !== false;
     const radius = node.pixel ? 2 : Math.min(6, node.size / 5);
     rounded(pen, node.x, node.y, node.size, radius);

@@ -40,6 +40,7 @@ export class App {
     if (this.frame && String(this.frame.sizes) === String(frame.sizes)) {
       const kept = { ...this.frame.arrays };
       if (frame.arrays.output) delete kept.confidence; // it belongs to one picture, if to any
+      delete kept.dead; // says itself when there are any
       frame.arrays = { ...kept, ...frame.arrays };
       frame.shapes = { ...this.frame.shapes, ...frame.shapes };
     }
