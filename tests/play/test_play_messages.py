@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chainrule.base.errors import ChainruleError, DataError
-from chainrule.play.actions import ACTIONS
+from chainrule.play.actions import ACTIONS, LOOKS
 from chainrule.play.messages import actions, checked, schema
 from chainrule.play.player import Player
 
@@ -21,7 +21,7 @@ FIGURES: list[Any] = [
 
 
 def test_every_action_of_the_schema_is_there() -> None:
-    assert set(actions()) == set(ACTIONS)
+    assert set(actions()) == {*ACTIONS, *LOOKS}
     assert all(schema()["$defs"][name]["description"] for name in actions())
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from chainrule.base.errors import DataError, OptionError
 from chainrule.play import keep, points, weight, weight_lines
 from chainrule.play.context import make_context
+from chainrule.play.course import Seen
 from chainrule.play.inspect import number
 from chainrule.play.settings import LIVE, choices
 from chainrule.play.traps import traps
@@ -211,12 +212,8 @@ def _edit(player: Player, message: Message) -> Answer:
 # ------------------------------------------------------------------------------------------------------------ looking
 
 
-def _explain(player: Player, message: Message) -> Answer:
-    return weight.explain(player.course, message)
-
-
-def _inspect(player: Player, message: Message) -> Answer:
-    return weight.inspect(player.course, message.get("at"))
+def _inspect(seen: Seen, message: Message) -> Answer:
+    return weight.inspect(seen, message.get("at"))
 
 
 def _verdict(player: Player, message: Message) -> Answer:
@@ -248,7 +245,10 @@ def _load(player: Player, message: Message) -> Answer:
 
 ACTIONS: dict[str, Callable[[Player, Message], Answer]] = {
     "hello": _hello, "choices": _choices, "set": _set, "apply": _apply, "play": _play, "pause": _pause, "step": _step,
-    "half": _half, "back": _back, "rewind": _rewind, "edit": _edit, "explain": _explain, "inspect": _inspect,
-    "verdict": _verdict, "view": _view, "state": _state, "url": _url, "load": _load, "data": points.act,
+    "half": _half, "back": _back, "rewind": _rewind, "edit": _edit, "verdict": _verdict, "view": _view, "state": _state,
+    "url": _url, "load": _load, "data": points.act,
 }  # fmt: skip
-"""Every action by its name in messages."""
+"""Every action that may change something, by its name in messages."""
+
+LOOKS: dict[str, Callable[[Seen, Message], Answer]] = {"explain": weight.explain, "inspect": _inspect}
+"""Actions that only look, which takes long in large networks: training goes on meanwhile."""

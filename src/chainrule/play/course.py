@@ -24,7 +24,7 @@ from chainrule.play.datasets import Dataset
 from chainrule.play.history import History
 from chainrule.play.network import Network, bias_of, initial, penalty
 from chainrule.play.settings import LIVE, Settings
-from chainrule.play.trainer import PROGRAMS, State, advance, advance_example, optimizer_state, shape_of, start
+from chainrule.play.trainer import PROGRAMS, Program, State, advance, advance_example, optimizer_state, shape_of, start
 
 Array = Any
 
@@ -50,6 +50,15 @@ class Broken:
     step: int
     state: State
     context: Context
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """A training at one moment, to look at while it goes on."""
+
+    context: Context
+    state: State
+    program: Program
 
 
 class Course:
@@ -172,6 +181,10 @@ class Course:
     def seconds_per_step(self) -> float:
         """About how long the next step takes."""
         return self.program.seconds[self.uses_native]
+
+    def seen(self) -> Seen:
+        """Where it stands now."""
+        return Seen(self.context, self.state, self.program)
 
     def want_native(self) -> None:
         """Let the program be compiled in the background; with ``native="wait"`` at once."""

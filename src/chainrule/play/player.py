@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.play import inspect, keep
-from chainrule.play.actions import ACTIONS
+from chainrule.play.actions import ACTIONS, LOOKS
 from chainrule.play.context import make_context
 from chainrule.play.course import Course, Losses
 from chainrule.play.datasets import Dataset, generate
@@ -117,8 +117,13 @@ class Player:
     def answer(self, message: Any) -> Answer:
         """What an action answers, as JSON values.  Raises ChainruleError for what can't be done."""
         found = checked(message)
-        with self._lock, np.errstate(all="ignore"):
-            return ACTIONS[found["do"]](self, found)
+        with np.errstate(all="ignore"):
+            if found["do"] in LOOKS:
+                with self._lock:
+                    seen = self.course.seen()
+                return LOOKS[found["do"]](seen, found)
+            with self._lock:
+                return ACTIONS[found["do"]](self, found)
 
     def run(self, seconds: float) -> bool:
         """Train for about so long, if there is something to do; False when idle."""

@@ -24,7 +24,7 @@ from chainrule.explain.explanation import explain as tell
 from chainrule.explain.jsonform import as_data, formula
 from chainrule.explain.paths import Edge, PathSum, PathTable
 from chainrule.play.context import Context
-from chainrule.play.course import Course
+from chainrule.play.course import Seen
 from chainrule.play.half import numbers
 from chainrule.play.inspect import number
 from chainrule.play.network import Network, bias_of
@@ -78,14 +78,14 @@ def edited(network: Network, at: Place, value: float) -> Network:
 # ------------------------------------------------------------------------------------------------------------ explain
 
 
-def explain(course: Course, message: Mapping[str, Any]) -> dict[str, Any]:
+def explain(seen: Seen, message: Mapping[str, Any]) -> dict[str, Any]:
     """The answer to ``explain``."""
-    context, state = course.context, course.state
+    context, state = seen.context, seen.state
     at = place(context, message)
     if not context.count:
         raise DataError("there is no example to explain with", expected="training points", got="none", where="explain",
                         fix="add a point")  # fmt: skip
-    found = measured(course.program, context, state)
+    found = measured(seen.program, context, state)
     rows = context.batches(state.epoch, state.batch, 1)[0][0]
     rows = rows[rows >= 0]
     index = min(int(message.get("example", state.example)), len(rows) - 1)
@@ -207,9 +207,9 @@ def _told(context: Context, state: State, row: int, at: Place) -> dict[str, Any]
 # ------------------------------------------------------------------------------------------------------------ inspect
 
 
-def inspect(course: Course, at: Any) -> dict[str, Any]:
+def inspect(seen: Seen, at: Any) -> dict[str, Any]:
     """One input through the network."""
-    context, state = course.context, course.state
+    context, state = seen.context, seen.state
     data = context.data
     if at is None:
         if not context.count:
