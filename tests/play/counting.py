@@ -25,6 +25,7 @@ class CountingPlayer:
         self.frames = 0
         self.closed = False
         self.breaks = False
+        self.slow = False  # as with a speed limit: there is more to do, but not yet
         self.happened: list[dict[str, Any]] = []
 
     def state(self) -> dict[str, Any]:
@@ -41,6 +42,8 @@ class CountingPlayer:
                     raise OptionError("it is wrong", expected="right", got="wrong", where="here", fix="put it right")
                 case "fail":
                     raise ZeroDivisionError("a bug")
+                case "slow":
+                    self.playing = self.slow = True
                 case "break":
                     self.playing = self.breaks = True
                 case "events":
@@ -55,7 +58,7 @@ class CountingPlayer:
                 raise ZeroDivisionError("a bug in training")
             if self.playing:
                 self.turns += 1
-                time.sleep(seconds / 10)
+                time.sleep(0 if self.slow else seconds / 10)
             return self.playing
 
     def frame(self) -> bytes:

@@ -7,6 +7,7 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from counting import CountingPlayer
@@ -165,6 +166,17 @@ def test_not_more_than_two_frames_are_in_flight_and_the_next_is_the_newest(serve
         assert len(client.frames) == 3
 
 
+def test_a_player_that_waits_for_its_next_step_is_asked_now_and_then(served: Served, players: Players) -> None:
+    with served.client() as client:
+        client.ask("slow")
+        for _ in range(50):  # each of these gives it a turn more; none may start asking for turns of its own
+            client.ask("state")
+        start, turned = time.monotonic(), players[0].turns
+        client.listen(1.0)
+        turns, took = players[0].turns - turned, time.monotonic() - start
+        assert 5 < turns < 500 * took, "every 5 ms, and after each frame's acknowledgement"
+
+
 def test_at_most_sixty_frames_a_second(served: Served) -> None:
     with served.client() as client:
         client.ask("play")
@@ -215,11 +227,14 @@ def test_what_is_not_resumed_is_freed(players: Players) -> None:
             assert back["token"] != token
 
 
-def test_a_token_is_text(served: Served, players: Players) -> None:
+@pytest.mark.parametrize(
+    ("said", "words"), [({"resume": 17}, "resume is no token"), ({"settings": {}}, "hello takes no such member")]
+)
+def test_a_wrong_hello(served: Served, players: Players, said: dict[str, Any], words: str) -> None:
     with served.client(hello=False) as client:
         with pytest.raises(Refusal) as caught:
-            client.hello(resume=17)
-        assert caught.value.words["what"] == "resume is no token"
+            client.hello(**said)
+        assert caught.value.words["what"] == words
     assert not players
 
 

@@ -17,7 +17,7 @@ from serving import Served, serving
 
 from chainrule.base.errors import OptionError
 from chainrule.play import assets, web
-from chainrule.play.guard import HEADERS, POLICY
+from chainrule.play.guard import HEADERS, policy
 
 STATIC = files("chainrule.play") / "static"
 MOST_WEIGHT = 400_000  # bytes of a page with all that it loads, uncompressed
@@ -76,9 +76,10 @@ def test_every_answer_has_the_headers(server: Served) -> None:
         server.get("/", headers={"host": "evil.example"}),
     ):  # fmt: skip
         assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS, answer.url
-        assert answer.headers.get_list("content-security-policy") == [POLICY]
-    assert "unsafe" not in POLICY
-    assert "http" not in POLICY
+        assert answer.headers.get_list("content-security-policy") == [policy(server.port)]
+    assert "unsafe" not in policy(1)
+    assert "http" not in policy(1)
+    assert "default-src 'none'" in policy(1)
 
 
 def test_compressed_where_it_is_understood_and_not_sent_twice(server: Served) -> None:

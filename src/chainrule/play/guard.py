@@ -27,14 +27,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-POLICY = "; ".join(
-    [
-        "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data: blob:",
-        "connect-src 'self'", "font-src 'none'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'",
-    ]
-)  # fmt: skip
 HEADERS = {
-    "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "referrer-policy": "no-referrer",
@@ -42,11 +35,21 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
-_HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 FAILED = {"what": "something went wrong inside chainrule", "fix": "see the terminal that runs it"}
 _SAFE = ("GET", "HEAD")
 
 _log = logging.getLogger("chainrule.play")
+
+
+def policy(port: int) -> str:
+    """The Content-Security-Policy; the sockets are named because some browsers don't count them to 'self'."""
+    return "; ".join(
+        [
+            "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data: blob:",
+            f"connect-src 'self' ws://127.0.0.1:{port} ws://localhost:{port}", "font-src 'none'", "base-uri 'none'",
+            "form-action 'none'", "frame-ancestors 'none'",
+        ]
+    )  # fmt: skip
 
 
 def hosts(port: int) -> frozenset[str]:
@@ -62,6 +65,8 @@ class Guard:
         self._hosts = frozenset(host.encode() for host in hosts(port))
         self._origins = frozenset(b"http://" + host for host in self._hosts)
         self._own = f"http://127.0.0.1:{port}"
+        headers = {"content-security-policy": policy(port), **HEADERS}
+        self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, or pass on and add the headers."""
@@ -76,7 +81,7 @@ class Guard:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 status = message["status"]
                 taken = {name for name, _ in message.get("headers", ())}
-                extra = [pair for pair in _HEADERS if pair[0] not in taken]
+                extra = [pair for pair in self._headers if pair[0] not in taken]
                 message = {**message, "headers": [*message.get("headers", ()), *extra]}
             elif message["type"] in ("websocket.accept", "websocket.close"):
                 status = 101

@@ -109,6 +109,7 @@ class Page:
         self._something = asyncio.Event()
         self._in_flight: set[int] = set()
         self._next_frame = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self._closing: tuple[int, str] | None = None
 
     # What a worker thread calls.
@@ -131,8 +132,8 @@ class Page:
             self._later(self._add_events, events)
 
     def look_again(self, seconds: float) -> None:
-        """Give the session a turn when a frame may be made again."""
-        self._later(self._loop.call_later, seconds, self._wake)
+        """Give the session a turn in so many seconds."""
+        self._later(self._wake_in, seconds)
 
     def _later(self, *call: Any) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: the server has ended
@@ -143,6 +144,15 @@ class Page:
     def _wake(self) -> None:
         if self.session is not None and self.session.page is self:
             self.session.wake()
+
+    def _wake_in(self, seconds: float) -> None:
+        """At most one such turn is waited for, the earliest: else each turn that asks for one would add a chain."""
+        timer, at = self._timer, self._loop.time() + seconds
+        if timer is not None and not timer.cancelled() and self._loop.time() < timer.when():
+            if timer.when() <= at:
+                return
+            timer.cancel()
+        self._timer = self._loop.call_later(seconds, self._wake)
 
     def _put(self, item: str | bytes) -> None:
         self._out.append(item)
@@ -259,6 +269,10 @@ class Page:
 
     async def _hello(self, message: dict[str, Any]) -> str:
         token = message.get("resume")
+        if set(message) - {"id", "do", "resume"}:
+            raise OptionError("hello takes no such member", expected="resume",
+                              got=", ".join(sorted(set(message) - {"id", "do", "resume"}))[:80],
+                              fix="leave it out, and say it in a message of its own")  # fmt: skip
         if token is not None and not isinstance(token, str):
             raise OptionError("resume is no token", expected="the text that hello answered", got=_kind(token),
                               fix="leave it out to begin anew")  # fmt: skip
