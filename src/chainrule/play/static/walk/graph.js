@@ -207,7 +207,7 @@ export class Graph {
     box.node = node;
     const known = now.valued.has(node.line);
     const found = now.gradients.get(node.line);
-    box.value.textContent = known ? short(brief(node.value), Math.max(5, Math.floor((box.wide - 34 - 10 * node.symbol.length) / 7.6))) : "?";
+    box.value.textContent = known ? fitting(node.value, Math.max(5, Math.floor((box.wide - 32 - 9.5 * node.symbol.length) / 8))) : "?";
     let told = "";
     if (found?.value) told = briefGradient(found.value);
     else if (found) told = found.parts.every((p) => !p.shape.length) ? `∂ ${number(found.parts.reduce((sum, p) => sum + scalar(p), 0), 3)} + …` : "∂ …";
@@ -303,7 +303,7 @@ export class Graph {
     const { place } = this;
     if (!box || (place.scrollWidth <= place.clientWidth && place.scrollHeight <= place.clientHeight)) return;
     const scale = this.svg.clientWidth / this.size.wide;
-    const left = (box.x + box.wide / 2) * scale - place.clientWidth / 2;
+    const left = step.phase === "start" ? 0 : (box.x + box.wide / 2) * scale - place.clientWidth / 2;
     const top = (box.y + HIGH / 2) * scale - place.clientHeight / 2;
     place.scrollTo({ left, top, behavior: stillness.matches ? "auto" : "smooth" });
   }
@@ -372,6 +372,15 @@ function curve(points, down) {
     path += down ? `C${x0} ${y0 + half} ${x1} ${y1 - half} ${x1} ${y1}` : `C${x0 + half} ${y0} ${x1 - half} ${y1} ${x1} ${y1}`;
   }
   return path;
+}
+
+/** A value in at most so many characters: with fewer digits rather than cut off. */
+function fitting(value, most) {
+  for (const digits of [4, 3, 2]) {
+    const text = brief(value, digits);
+    if (text.length <= most) return text;
+  }
+  return short(brief(value, 2), most);
 }
 
 const short = (text, most) => (text.length <= most ? text : `${text.slice(0, most - 1)}…`);

@@ -421,7 +421,7 @@ function opened(found, from) {
   chosen = null;
   took(found, "");
   showExample();
-  toast(`Opened. ${from}`);
+  toast("Opened.");
 }
 
 /** The playground leaves {state, x?, inputs?, label?} under "walk.network" and comes to /walk#network. */
