@@ -158,8 +158,9 @@ def fit(
     ``on_step``: called with a :class:`StepEnd` after each step.
     ``checkpoint``: the folder to save in after each epoch, and every ``checkpoint_every`` steps; with ``resume``
     training goes on from the newest checkpoint in it, or starts when there is none.
-    ``diagnose``: measure every so many steps why the model learns or does not; the result's ``diagnosis`` is then a
-    :class:`chainrule.diagnose.Report`.  Nothing of the training changes, and without it nothing is measured.
+    ``diagnose``: measure why the model learns or does not, every so many steps or a few more (at the first step of an
+    epoch, or of an even part of one); the result's ``diagnosis`` is then a :class:`chainrule.diagnose.Report`.
+    Nothing of the training changes, and without it nothing is measured.
 
     Raises :class:`TrainingError` when the loss, a gradient or a weight is no longer finite (naming step and layer), or
     when the folder can't be written; :class:`CheckpointError` when the checkpoint is damaged, of another architecture
