@@ -102,7 +102,9 @@ def test_a_table_is_pasted_and_its_columns_chosen(play: Callable[..., Any]) -> N
     button(page, "Read").click()
     until(page, "playground.data.points.length === 20")
     page.get_by_label("x₂", exact=True).last.select_option("c")
-    until(page, "playground.data.names.includes('c')")
+    until(page, "String(playground.heat.points.names) === 'a,c'")
+    x1, spans = page.evaluate("[playground.heat.unit(5, 0), playground.data.spans]")
+    assert x1 == spans[0][1] == 19  # the axis is in the table's own units
     assert state(page)["settings"]["dataset"] == "own"
 
 
@@ -271,7 +273,7 @@ def test_on_to_the_walkthrough(play: Callable[..., Any]) -> None:
     click_link(page, 1, 0, 0)
     with page.expect_popup() as event:
         button(page, "Walk through it").click()
-    event.value.get_by_text("A network of the playground at one example").wait_for()
+    event.value.locator("#reason").get_by_text("A network of the playground at one example").wait_for()
 
 
 def test_controls_are_left_out_for_a_class(play: Callable[..., Any]) -> None:

@@ -52,7 +52,7 @@ export class HeatMap {
     return [this.inset + ((x - x0) / (x1 - x0)) * this.inner, ((y1 - y) / (y1 - y0)) * this.inner];
   }
 
-  /** The data: {train, test: lists of [x, y, label], classes: number or 0 for labels in [-1, 1], showTest}. */
+  /** The data: {train, test: lists of [x, y, label], classes: number or 0 for labels in [-1, 1], showTest, names, spans}. */
   setPoints(points) {
     this.points = points;
     this.stale = true;
@@ -131,29 +131,55 @@ export class HeatMap {
     pen.stroke();
   }
 
+  /** A coordinate of the plane in the units of the table that was pasted, and back; axis 0 is x₁. */
+  unit(value, axis) {
+    const span = this.points?.spans?.[axis];
+    return span ? span[0] + ((value + 5) / 10) * (span[1] - span[0]) : value;
+  }
+
+  onPlane(value, axis) {
+    const span = this.points?.spans?.[axis];
+    return span ? ((value - span[0]) / (span[1] - span[0] || 1)) * 10 - 5 : value;
+  }
+
   axes(pen) {
     const [x0, x1, y0, y1] = this.extent;
     pen.font = `${12 * this.scale}px ${ink("--sans")}`;
     pen.fillStyle = ink("--muted");
     pen.strokeStyle = ink("--edge");
-    pen.textAlign = "center";
     pen.textBaseline = "alphabetic";
     const wanted = Math.max(2, Math.floor(this.inner / (70 * this.scale)));
-    for (const mark of ticks(x0, x1, wanted)) {
-      const [px] = this.pixel(mark, y0);
+    for (const mark of ticks(this.unit(x0, 0), this.unit(x1, 0), wanted)) {
+      const [px] = this.pixel(this.onPlane(mark, 0), y0);
       pen.textAlign = px > this.side - 10 ? "right" : "center";
       pen.fillText(number(mark, 3), px, this.inner + 18 * this.scale);
       this.tick(pen, px, this.inner, 0, 4);
     }
     pen.textAlign = "right";
     pen.textBaseline = "middle";
-    for (const mark of ticks(y0, y1, wanted)) {
-      const [, py] = this.pixel(x0, mark);
+    for (const mark of ticks(this.unit(y0, 1), this.unit(y1, 1), wanted)) {
+      const [, py] = this.pixel(x0, this.onPlane(mark, 1));
       if (py > this.inner + 0.5) continue;
       pen.fillText(number(mark, 3), this.inset - 7, Math.max(8, Math.min(this.inner - 4, py)));
       this.tick(pen, this.inset, py, -4, 0);
     }
     pen.strokeRect(this.inset + 0.5, 0.5, this.inner - 1, this.inner - 1);
+    const [right, top] = this.points?.names ?? [];
+    this.name(pen, right, this.side - 5, this.inner - 7, "right");
+    this.name(pen, top, this.inset + 5, 12 * this.scale, "left");
+  }
+
+  /** An axis' name, inside the picture. */
+  name(pen, text, x, y, align) {
+    if (!text) return;
+    pen.textAlign = align;
+    pen.textBaseline = "middle";
+    pen.lineJoin = "round";
+    pen.lineWidth = 3;
+    pen.strokeStyle = ink("--panel");
+    pen.strokeText(text.slice(0, 24), x, y);
+    pen.fillStyle = ink("--ink");
+    pen.fillText(text.slice(0, 24), x, y);
   }
 
   tick(pen, x, y, dx, dy) {

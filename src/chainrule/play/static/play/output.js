@@ -47,9 +47,9 @@ export function buildOutput(app) {
   };
   const drawPoints = () => {
     if (!app.data) return;
-    const { points, train: first, classes } = app.data;
+    const { points, train: first, classes, names, spans } = app.data;
     if (app.state.images) heat.setPoints(null);
-    else heat.setPoints({ train: points.slice(0, first), test: points.slice(first), classes: classes > 2 ? classes : 0, showTest: app.view.test });
+    else heat.setPoints({ train: points.slice(0, first), test: points.slice(first), classes: classes > 2 ? classes : 0, showTest: app.view.test, names: axisNames(names), spans });
   };
   const inspectAt = eachFrame(async (at) => {
     if (!at) return;
@@ -57,7 +57,8 @@ export function buildOutput(app) {
     app.asking = true;
     const answer = await app.ask("inspect", { at }, { quiet: true });
     app.asking = false;
-    if (answer) said.textContent = `x₁ ${fixed(at[0], 2)}, x₂ ${fixed(at[1], 2)} → ${outputText(app, answer)}`;
+    const [x1, x2] = axisNames(app.data.names);
+    if (answer) said.textContent = `${x1} ${fixed(heat.unit(at[0], 0), 2)}, ${x2} ${fixed(heat.unit(at[1], 1), 2)} → ${outputText(app, answer)}`;
   });
 
   app.on("data", () => { drawPoints(); drawLegend(); });
@@ -132,9 +133,12 @@ const lossText = (value) => (value !== null && value > 0 && value < 0.001 ? numb
 
 const dot = (colour) => s("svg", { width: 10, height: 10, viewBox: "0 0 10 10", "aria-hidden": "true" }, s("circle", { cx: 5, cy: 5, r: 5, fill: colour }));
 
+/** The names of the two columns that the plane shows. */
+const axisNames = (names) => (names?.[0] && names[0] !== "x1" ? names.slice(0, 2) : ["x₁", "x₂"]);
+
 function outputText(app, answer) {
   const { shown, decided } = answer;
-  if (Array.isArray(shown) && shown.length > 1) return `class ${decided} (${percent(Math.max(...shown), 0)})`;
+  if (Array.isArray(shown) && shown.length > 1) return `${app.data.class_names?.[decided] ?? `class ${decided}`} (${percent(Math.max(...shown), 0)})`;
   const value = Array.isArray(shown) ? shown[0] : shown;
   return `output ${number(value, 3)}`;
 }

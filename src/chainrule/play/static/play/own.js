@@ -21,12 +21,13 @@ export function ownData(app) {
     const none = !app.data?.points?.length;
     const multi = !regression && (classes > 2 || (none && many));
     const wanted = regression ? [-1, -0.5, 0, 0.5, 1] : multi ? [...Array(Math.min(10, Math.max(3, classes + (none ? 0 : 1)))).keys()] : [-1, 1];
-    const now = JSON.stringify([wanted, app.brush, none, document.documentElement.dataset.theme]);
+    const names = multi ? app.data?.class_names ?? [] : [];
+    const now = JSON.stringify([wanted, names, app.brush, none, document.documentElement.dataset.theme]);
     if (now === key) return;
     key = now;
     if (!wanted.includes(app.brush) && app.brush !== "remove") app.brush = wanted[wanted.length - 1];
     const chip = (value) => h("button", { type: "button", class: "chip", "aria-pressed": String(app.brush === value), onclick: () => brush(value) },
-      h("span", { class: "dot", style: { background: multi ? classColour(value) : valueColour(value) } }), !multi && value > 0 ? `+${value}` : String(value).replace("-", "−"));
+      h("span", { class: "dot", style: { background: multi ? classColour(value) : valueColour(value) } }), names[value] ?? (!multi && value > 0 ? `+${value}` : String(value).replace("-", "−")));
     labels.replaceChildren(...wanted.map(chip), h("button", { type: "button", class: "chip", "aria-pressed": String(app.brush === "remove"), onclick: () => brush("remove") }, "remove"),
       none && !regression ? h("button", { type: "button", class: "chip", "aria-pressed": String(many), onclick: () => { many = !many; key = ""; showLabels(); } }, "more classes") : "");
   };
