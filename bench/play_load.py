@@ -125,13 +125,13 @@ class _Page:
 @contextlib.contextmanager
 def _server() -> Iterator[tuple[subprocess.Popen[str], int]]:
     command = [sys.executable, "-m", "chainrule", "play", "--no-browser", "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    try:
-        assert process.stdout is not None
-        yield process, int(process.stdout.readline().strip().strip("/").rpartition(":")[2])
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(10)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield process, int(process.stdout.readline().strip().strip("/").rpartition(":")[2])
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(10)
 
 
 def _memory(process: int) -> float:
