@@ -275,10 +275,10 @@ def _distinct(draft: Draft) -> tuple[Mistake, ...]:
     for mistake in draft.mistakes:
         if not all(_usable(value) for value in mistake.answers.values()):
             continue
-        earlier = (m for m in found if set(m.answers) <= set(mistake.answers))
+        whole = {**draft.answers, **mistake.answers}  # all else right
         if _fits(fields, mistake.answers, draft.answers, unsure=True):
             continue  # right, or can't be told from right
-        if not any(_fits(fields, mistake.answers, m.answers, unsure=True) for m in earlier):
+        if not any(_fits(fields, {n: whole[n] for n in m.answers}, m.answers, unsure=True) for m in found):
             found.append(mistake)
     if not found:
         raise DrawAgain
