@@ -267,7 +267,24 @@ def test_pointing_says_values_that_live(play: Callable[..., Any]) -> None:
     until(page, "playground.frame.epoch === 1")
     until(page, f"document.querySelector('.tip').textContent !== {json.dumps(first)}")
     page.locator(".map canvas").hover(position={"x": 150, "y": 90})
-    page.locator(".map-said").get_by_text("output").wait_for()
+    page.locator(".map-said").get_by_text("→ output").wait_for()
+    until(page, "Number.isFinite(playground.values(2, {index: 1}).activation)")
+    page.mouse.move(0, 0)
+    until(page, "playground.values === null")
+
+
+def test_the_plane_is_read_by_keyboard(play: Callable[..., Any]) -> None:
+    page = play()
+    page.locator(".map canvas").focus()
+    for key in ("ArrowRight", "ArrowRight", "ArrowUp"):
+        page.keyboard.press(key)
+    page.locator(".map-said").get_by_text("x₁ 1.00, x₂ 0.50 → output").wait_for()
+    button(page, "your own").click()
+    until(page, "playground.state.settings.dataset === 'own'")
+    page.locator(".map canvas").focus()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    until(page, "playground.data.points.length === 501")
 
 
 def test_colours_and_tables(play: Callable[..., Any]) -> None:

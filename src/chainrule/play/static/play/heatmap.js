@@ -18,6 +18,12 @@ export class HeatMap {
     this.stale = true;
     canvas.addEventListener("pointermove", (event) => onpoint?.(this.plane(event.offsetX, event.offsetY)));
     canvas.addEventListener("pointerleave", () => onleave?.());
+    canvas.addEventListener("blur", () => {
+      this.probe = null;
+      this.draw();
+      onleave?.();
+    });
+    canvas.addEventListener("keydown", (event) => this.key(event, onpoint, onclick));
     canvas.addEventListener("click", (event) => onclick?.(this.plane(event.offsetX, event.offsetY), event));
     new ResizeObserver(() => this.resize()).observe(canvas);
   }
@@ -37,6 +43,19 @@ export class HeatMap {
     this.inner = box.width - this.inset;
     this.stale = true;
     this.draw();
+  }
+
+  /** Arrow keys move a probe over the plane (finer with Shift); Enter is a click where it stands. */
+  key(event, onpoint, onclick) {
+    const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key] ?? [0, 0];
+    if (event.key === "Enter" && this.probe) onclick?.(this.probe, event);
+    if (!dx && !dy) return;
+    event.preventDefault();
+    const step = event.shiftKey ? 0.1 : 0.5;
+    const [x, y] = this.probe ?? [0, 0];
+    this.probe = [Math.max(-6, Math.min(6, x + dx * step)), Math.max(-6, Math.min(6, y + dy * step))];
+    this.draw();
+    onpoint?.(this.probe, true);
   }
 
   /** Where on the plane a pixel of the canvas stands, or null outside it. */
@@ -86,6 +105,15 @@ export class HeatMap {
     }
     if (this.stale) this.paintLayer();
     pen.drawImage(this.layer, 0, 0, this.side, this.side);
+    if (!this.probe) return;
+    const [x, y] = this.pixel(...this.probe);
+    for (const [colour, width] of [["--panel", 4], ["--ink", 1.5]]) {
+      pen.strokeStyle = ink(colour);
+      pen.lineWidth = width;
+      pen.beginPath();
+      pen.arc(x, y, 6 * this.scale, 0, 2 * Math.PI);
+      pen.stroke();
+    }
   }
 
   paintGrid() {

@@ -14,7 +14,7 @@ export function buildOutput(app) {
   const test = figure("test loss", { kind: "test" });
   const accuracy = figure("accuracy");
   const penalty = h("p", { class: "small muted", hidden: true });
-  const map = h("canvas", { role: "img", "aria-label": "What the network answers over the plane, with the data", tabindex: "0" });
+  const map = h("canvas", { role: "img", "aria-label": "What the network answers over the plane, with the data. Arrow keys read points of it.", tabindex: "0" });
   const frame = h("div", { class: "map" }, map);
   const said = h("p", { class: "map-said", "aria-live": "off" });
   const legend = h("div", { class: "row small muted" });
@@ -32,8 +32,14 @@ export function buildOutput(app) {
     h("div", { class: "curve" }, h("div", { class: "curve-top" }, h("h3", null, "Loss"), logarithmic.element), curveCanvas, readout), confusion);
 
   const heat = new HeatMap(map, {
-    onpoint: (at) => inspectAt(at),
-    onleave: () => { said.textContent = base(); },
+    onpoint: (at, aloud = false) => {
+      said.setAttribute("aria-live", aloud ? "polite" : "off");
+      inspectAt(at);
+    },
+    onleave: () => {
+      inspectAt(null);
+      said.textContent = base();
+    },
     onclick: (at) => { if (at && app.drawing) place(app, at); },
   });
   const curve = new Curve(curveCanvas, readout);
@@ -51,15 +57,27 @@ export function buildOutput(app) {
     if (app.state.images) heat.setPoints(null);
     else heat.setPoints({ train: points.slice(0, first), test: points.slice(first), classes: classes > 2 ? classes : 0, showTest: app.view.test, names: axisNames(names), spans });
   };
+  // Pointing at the plane sends that point through the network: its output in words, each neuron's value beside it.
+  let asked = null;
   const inspectAt = eachFrame(async (at) => {
-    if (!at) return;
-    if (app.asking) return;
+    asked = at;
+    if (at === null || app.source.recorded) return showValues(null);
+    if (app.asking) return undefined;
     app.asking = true;
     const answer = await app.ask("inspect", { at }, { quiet: true });
     app.asking = false;
+    if (asked === null) return showValues(null);
+    if (asked !== at) inspectAt(asked);
+    if (!answer) return undefined;
     const [x1, x2] = axisNames(app.data.names);
-    if (answer) said.textContent = `${x1} ${fixed(heat.unit(at[0], 0), 2)}, ${x2} ${fixed(heat.unit(at[1], 1), 2)} → ${outputText(app, answer)}`;
+    said.textContent = `${x1} ${fixed(heat.unit(at[0], 0), 2)}, ${x2} ${fixed(heat.unit(at[1], 1), 2)} → ${outputText(app, answer)}`;
+    return showValues(answer);
   });
+  const showValues = (answer) => {
+    if (app.half) return; // half-steps have values of their own
+    app.values = answer && ((layer, node) => ({ activation: layer === 0 ? answer.inputs[node.source] : answer.a[layer - 1]?.[node.index] }));
+    app.net.draw();
+  };
 
   app.on("data", () => { drawPoints(); drawLegend(); });
   app.on("drawing", () => {
