@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from chainrule.base.errors import OptionError, TraceError, choose
 from chainrule.graph.graph import Graph
 from chainrule.graph.source import user_source
-from chainrule.jitted import Jitted, needs_llvmlite
+from chainrule.jitted import EMBEDDED, Jitted, needs_llvmlite
 from chainrule.ops.expr import Expr
-from chainrule.trace.tracer import embed, function_name
+from chainrule.trace.tracer import embed_small, function_name
 from chainrule.transforms import retracing
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def show_lowered(
     _refuse_what_has_no_use(stage, optimised, kernel)
     graph = call.graph
     if not any(isinstance(x, Expr) for x in call.captured):
-        graph = embed(graph, call.captured)
+        graph, _ = embed_small(graph, call.captured, EMBEDDED)
     if stage == "graph":
         text = str(graph)
     else:
@@ -164,7 +164,8 @@ def profile_lowered(call: Lowered, repeats: int | None = None) -> Profile:
         from chainrule.run.profile import profile_graph
     except (ImportError, OSError) as error:
         raise needs_llvmlite(error) from None
-    return profile_graph(call.graph, arrays, name=call.name, donated=call.donated, repeats=repeats)
+    graph, captured = embed_small(call.graph, call.captured, EMBEDDED)
+    return profile_graph(graph, [*call.arrays, *captured], name=call.name, donated=call.donated, repeats=repeats)
 
 
 def _print(text: str, stage: str) -> None:

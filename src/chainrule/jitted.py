@@ -23,7 +23,16 @@ from chainrule.base.errors import OptionError, TraceError, UnsupportedError, cho
 from chainrule.graph.graph import Graph
 from chainrule.graph.source import user_source
 from chainrule.ops.expr import Expr
-from chainrule.trace.tracer import Traced, array_leaf, function_name, handed_over, leaf_spec, run, trace_leaves
+from chainrule.trace.tracer import (
+    Traced,
+    array_leaf,
+    embed_small,
+    function_name,
+    handed_over,
+    leaf_spec,
+    run,
+    trace_leaves,
+)
 from chainrule.transforms.arguments import argument_name, argument_positions, joined_name, wrap
 from chainrule.transforms.retracing import report
 
@@ -32,6 +41,9 @@ if TYPE_CHECKING:
 
 Function = Callable[..., Any]
 BACKENDS = ("numpy", "native")
+
+EMBEDDED = 1 << 16
+"""Bytes of an array that a function closes over, up to which it is a constant of the compiled program."""
 
 _SWITCH = "CHAINRULE_JIT"
 _REPORTS = "CHAINRULE_EXPLAIN_RECOMPILES"
@@ -57,10 +69,11 @@ class _Ready:
 
     __slots__ = ("build", "captured", "parts", "returned", "rounds", "scalars")
 
-    def __init__(self, program: Program, traced: Traced, returned: dict[int, _Tree], kinds: dict[Any, object]) -> None:
+    def __init__(self, program: Program, traced: Traced, captured: Sequence[Any], returned: dict[int, _Tree],
+                 kinds: dict[Any, object]) -> None:  # fmt: skip
         from chainrule.run.rounds import Rounds
 
-        self.captured = [np.array(a) for a in traced.captured]  # our own: read-only ones would be looked at each time
+        self.captured = [np.array(a) for a in captured]  # our own: read-only ones would be looked at each time
         specs = traced.graph.output_specs
         self.scalars = [i for i, spec in enumerate(specs) if not spec.shape]
         lasting = trees.Lasting([i for i in program.shared if specs[i].shape])
@@ -184,7 +197,8 @@ class Jitted:
         if self.backend == "numpy" or any(isinstance(x, Expr) for x in inputs):
             results = run(traced.graph, inputs)  # inlines the graph where Symbols are among the inputs
             return trees.unflatten(traced.structure, handed_over(results, leaves))
-        ready = _Ready(self._program(traced.graph, args, fixed), traced, self._returned, self._kinds)
+        graph, captured = embed_small(traced.graph, traced.captured, EMBEDDED)
+        ready = _Ready(self._program(graph, args, fixed), traced, captured, self._returned, self._kinds)
         # Steps in a loop are given the scalars that 0-d results are: those may go straight in, as arrays do.
         if not fixed and all(a is b or isinstance(a, np.generic) for a, b in zip(flat, leaves, strict=True)):
             self.ready[trees.flatten_known((args, kwargs))[1], tuple(map(_SHAPE_AND_DTYPE, leaves))] = ready

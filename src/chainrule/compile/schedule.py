@@ -30,7 +30,7 @@ from chainrule.graph.evaluate import nbytes
 
 _LOOPED = ("pointwise", "row", "column", "move")
 _FLOPS = 8  # operations of a product that take the time of one of a loop
-_WORTH = 1 << 17  # operations of a group below which one thread is done before another has come
+_WORTH = 1 << 16  # operations of a group below which one thread is done before another has come
 _LARGE = 1 << 19  # operations of a kernel above which it has parts enough of its own
 _REACH = 48  # clusters that are passed over before a chain ends
 _WINDOW = 128  # clusters among which those that may run beside one another are looked for

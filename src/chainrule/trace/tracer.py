@@ -6,6 +6,7 @@ graph ("captured"), so inner transforms compose without levels, and cotangents c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -166,12 +167,19 @@ def run(graph: Graph, args: Sequence[Any]) -> list[Any]:
 
 def embed(graph: Graph, captured: Sequence[Any]) -> Graph:
     """The graph with its last inputs, the captured arrays, held inside it as constants."""
-    if not captured:
-        return graph
+    return embed_small(graph, captured)[0]
+
+
+def embed_small(graph: Graph, captured: Sequence[Any], most: float = math.inf) -> tuple[Graph, list[Any]]:
+    """The same where only arrays of at most ``most`` bytes become constants; and the others, still its last inputs."""
+    small = [a.nbytes <= most for a in captured]
+    if not any(small):
+        return graph, list(captured)
     builder = Builder()
     explicit = graph.inputs - len(captured)
-    for spec, name in zip(graph.input_specs[:explicit], graph.names, strict=False):
-        builder.input(spec, name)
-    args = [Expr(builder, i) for i in range(explicit)]
-    args += [builder.constant(v) for v in captured]
-    return builder.finish(builder.inline(graph, args))[0]
+    inputs = [i for i in range(graph.inputs) if i < explicit or not small[i - explicit]]
+    names = dict(enumerate(graph.names))
+    args: dict[int, Any] = {i: builder.input(graph.input_specs[i], names.get(i, "")) for i in inputs}
+    args |= {explicit + k: builder.constant(a) for k, a in enumerate(captured) if small[k]}
+    found, _ = builder.finish(builder.inline(graph, [args[i] for i in range(graph.inputs)]))
+    return found, [a for a, held in zip(captured, small, strict=True) if not held]
