@@ -79,9 +79,9 @@ CASES: list[dict[str, Any]] = [
 @pytest.mark.parametrize("case", CASES, ids=[str(c.get("optimizer", "sgd")) for c in CASES])
 def test_training_is_gradient_and_optimizer(case: dict[str, Any]) -> None:
     player = player_of(**case)
-    steps = player.course.context.rows + 2
-    player.answer({"do": "step", "unit": "batch", "count": steps})
-    settle(player)
+    steps = player.course.context.rows + 4
+    for count in (3, steps - 3):
+        player.answer({"do": "step", "unit": "batch", "count": count})
     assert player.course.state.step == steps
     expected = by_hand(player, steps)
     for mine, theirs in zip(player.course.state.network.layers, expected.layers, strict=True):
@@ -171,6 +171,22 @@ def test_back_over_live_changes_and_edits() -> None:
             old, new = by_step[step]
             assert same(weights(player), new)
             assert not same(old, new)
+
+
+def test_back_over_an_edit_alone() -> None:
+    player = player_of()
+    player.answer({"do": "step", "unit": "batch"})  # traced: from here on steps are quick enough to be kept together
+    kept = []
+    for value in (0.5, -0.5, 0.25):
+        player.answer({"do": "step", "unit": "batch", "count": 2})
+        player.answer({"do": "edit", "what": "weight", "layer": 0, "to": 0, "from": 1, "value": value})
+        player.answer({"do": "step", "unit": "batch"})
+        kept.append((player.course.state.step, weights(player)))
+        player.answer({"do": "step", "unit": "batch"})
+    for step, expected in reversed(kept):
+        player.answer({"do": "back", "unit": "batch", "count": player.course.state.step - step})
+        assert player.course.state.step == step
+        assert same(weights(player), expected)
 
 
 def test_where_the_past_is_no_longer_kept_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
