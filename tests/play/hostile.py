@@ -98,6 +98,27 @@ def _broken(rng: random.Random, text: str) -> str:
             return rng.choice(["", " ", "null", "1", '"x"', "[]", "{}", "-", "Infinity", "\ufeff{}", LONG])
 
 
+ASKED: list[dict[str, Any]] = [  # of the rooms' end points
+    {"expression": "maximum(w*x + b, 0)**2", "at": {"w": 0.5, "x": 2.0, "b": 0.0}, "wrt": ["w"], "learning_rate": 0.1},
+    {"expression": "sin(x)*x", "at": {"x": 1.5}, "focus": [0, 0], "light": True},
+    {"data": {"format": "other"}},
+    {"state": {"format": "chainrule.playground", "settings": {}}, "label": 1, "inputs": [1.0, 2.0]},
+    {"kind": "fanout", "level": 2, "seed": 7},
+    {"kind": "path", "level": 1, "seed": 3, "answer": {"gradient": "3/4"}, "hints": 1},
+    {"kind": "relu", "level": 3, "seed": 1, "answer": "x**2", "field": "gradient", "text": "2x sin(x)"},
+]
+
+
+def body(rng: random.Random) -> dict[str, Any]:
+    """What to post to an end point."""
+    if rng.random() < 0.2:
+        return {rng.choice(NAMES): value(rng) for _ in range(rng.randrange(4))}
+    found = json.loads(json.dumps(rng.choice(ASKED)))
+    for _ in range(rng.randrange(3)):
+        found[rng.choice([*found, rng.choice(NAMES)])] = value(rng)
+    return dict(found)
+
+
 def message(rng: random.Random, number: int) -> str | bytes:
     """What to send as message ``number``: one in five is a binary message or no JSON."""
     kind = rng.randrange(20)

@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Iterator
 
 import hostile
+import httpx
 import pytest
 from serving import Client, Served, serving
 from websockets.exceptions import ConnectionClosed
 
-from chainrule.play import stream
+from chainrule.play import stream, web
 
 TOGETHER = 20  # messages that are sent before their answers are read
 PATIENCE = 30.0  # seconds without anything from the server count as a hang
@@ -83,6 +84,34 @@ def test_hostile_messages(server: Served) -> None:
 def test_a_hundred_thousand_hostile_messages(server: Served, seed: int) -> None:
     seen = _talk(server, 1000 + seed, 2000)
     assert seen["error"] > 500
+
+
+def _post_all(server: Served, seed: int, count: int) -> None:
+    rng = random.Random(seed)
+    ends = [(room, name) for room, endpoints in sorted(web.rooms().items()) for name in sorted(endpoints)]
+    statuses: Counter[int] = Counter()
+    with httpx.Client(base_url=server.url, headers={"origin": server.url}, timeout=PATIENCE) as client:
+        for _ in range(count):
+            room, name = rng.choice(ends)
+            sent = hostile.body(rng)
+            answer = client.post(f"/api/{room}/{name}", json=sent)
+            statuses[answer.status_code] += 1
+            assert answer.status_code in (200, 400), (room, name, sent, answer.text[:500])
+            if answer.status_code == 400:
+                assert {"what", "fix"} <= set(answer.json()["error"]), (room, name, sent, answer.text[:500])
+    assert min(statuses[200], statuses[400]) > count / 20, statuses
+
+
+@pytest.mark.usefixtures("unchecked_graphs")
+def test_hostile_bodies(server: Served) -> None:
+    _post_all(server, 1, 150)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("unchecked_graphs")
+@pytest.mark.parametrize("seed", range(10))
+def test_ten_thousand_hostile_bodies(server: Served, seed: int) -> None:
+    _post_all(server, 1000 + seed, 1000)
 
 
 REQUESTS = [
