@@ -3,7 +3,7 @@
 import { count, number } from "../format.js";
 import { byId, h, math, remember } from "../ui.js";
 import { featureName, neuronName } from "./netview.js";
-import { figure, numberField } from "./widgets.js";
+import { figure, numberField, select } from "./widgets.js";
 
 const EVERY = 900; // milliseconds between questions while it plays
 
@@ -62,13 +62,18 @@ function build(app, body, title, { what, layer, to, from }) {
   const gradient = figure("gradient", { wide: true });
   const update = figure("update", { wide: true });
   const ratio = figure("update/weight", { wide: true });
+  let example = null; // of the batch; the engine's own until one is chosen
+  const pick = select("example of the batch", ["1"], (chosen) => {
+    example = Number(chosen) - 1;
+    refresh();
+  });
   const walk = h("button", { type: "button", title: "The whole backward pass of this example, one step at a time", onclick: () => walkThrough(app) }, "Walk through it");
   const close = h("button", { type: "button", class: "plain", onclick: () => app.select(null) }, "Close");
   byId("inspector-tools").replaceChildren(app.source.recorded ? "" : walk, close);
   const products = h("div");
   const paths = h("div");
   const into = isWeight ? null : weightsInto(app, layer, to);
-  body.replaceChildren(h("div", { class: "inside-top" }, value.element, gradient.element, update.element, isWeight ? ratio.element : ""),
+  body.replaceChildren(h("div", { class: "inside-top" }, value.element, gradient.element, update.element, isWeight ? ratio.element : "", app.source.recorded ? "" : pick.element),
     products, paths, into?.element ?? "");
 
   const link = isWeight ? () => app.plan.links.findIndex((one) => one.layer === layer && one.to === to && one.from === from) : null;
@@ -85,14 +90,14 @@ function build(app, body, title, { what, layer, to, from }) {
   };
   app.follow = follow;
   let asking = false;
-  return async () => {
+  const refresh = async () => {
     const focused = document.activeElement;
     if (app.frame?.playing && (products.contains(focused) || paths.contains(focused))) return; // somebody reads there
     if (asking || app.selected?.layer !== layer || app.selected?.to !== to || app.selected?.from !== from) return;
     asking = true;
     let answer = null;
     try {
-      answer = await app.source.ask("explain", { what, layer: layer - 1, to, ...(isWeight ? { from } : {}) });
+      answer = await app.source.ask("explain", { what, layer: layer - 1, to, ...(isWeight ? { from } : {}), ...(example === null ? {} : { example }) });
     } catch (problem) {
       products.replaceChildren(h("p", { class: "hint" }, problem.message));
       paths.replaceChildren();
@@ -104,8 +109,10 @@ function build(app, body, title, { what, layer, to, from }) {
     app.explained = answer.example;
     fill(products, answer);
     fillPaths(app, paths, answer.paths);
+    pick.update(answer.example.index + 1, Array.from({ length: answer.batch.examples }, (_, i) => String(i + 1)));
     update.update(number(answer.update.change ?? NaN, 4));
   };
+  return refresh;
 }
 
 /** Take the network and its example to the walkthrough, in a page of its own. */
