@@ -233,7 +233,7 @@ def test_a_weight_explained_equals_the_gradient_that_training_uses(play: Callabl
     after = page.evaluate("playground.source.ask('explain', {what: 'weight', layer: 0, to: 2, from: 0})")["value"]
     assert after - before == pytest.approx(-0.03 * told["gradient"], rel=1e-9)
     assert page.locator(".paths tbody tr").count() == told["paths"]["count"] + 1
-    page.get_by_label("example of the batch").select_option("4")
+    panel.get_by_label("example", exact=True).select_option("4")
     panel.get_by_text("for example 4 of 10").wait_for()
 
 

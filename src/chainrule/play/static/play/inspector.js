@@ -63,7 +63,7 @@ function build(app, body, title, { what, layer, to, from }) {
   const update = figure("update", { wide: true });
   const ratio = figure("update/weight", { wide: true });
   let example = null; // of the batch; the engine's own until one is chosen
-  const pick = select("example of the batch", ["1"], (chosen) => {
+  const pick = select("example", ["1"], (chosen) => {
     example = Number(chosen) - 1;
     refresh();
   });
