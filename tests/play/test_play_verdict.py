@@ -10,7 +10,9 @@ import pytest
 from asking import WaitingPlayer as Player
 
 from chainrule.base.errors import OptionError
+from chainrule.diagnose import KINDS, Verdict
 from chainrule.play.faults import examined
+from chainrule.play.remedies import calmer, remedies_of
 
 
 def faults(player: Player) -> list[Any]:
@@ -44,6 +46,19 @@ def test_a_sound_network_is_said_to_be_sound() -> None:
     assert event["sentence"] == found["sentence"]
     steps(player, 2)
     assert answered(player)["sentence"].startswith("It learns")
+
+
+def test_every_verdict_has_a_remedy_that_can_be_chosen() -> None:
+    """Each kind that ``diagnose`` knows, in settings that it may be said of."""
+    settings = {"initialiser": "uniform", "hidden": [4] * 5, "activation": "sigmoid", "optimizer": "adamw"}
+    player = Player({**settings, "samples": 60}, native="never")
+    for kind in set(KINDS) - {"label_shape", "nonfinite", "label_range"}:  # of which a playground has none of its own
+        verdict = Verdict(kind, (), "cause", "evidence", "remedy", factor=0.5)
+        found = remedies_of(verdict, player.course.context)
+        assert found, kind
+        for remedy in found:
+            assert player.settings.changed(remedy.settings) != player.settings or remedy.rewinds
+    assert calmer(player.course.context)
 
 
 ILL: list[tuple[dict[str, Any], str]] = [

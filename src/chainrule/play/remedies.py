@@ -46,6 +46,7 @@ def _listed(verdict: Verdict, context: Context) -> list[Remedy]:
     redraw = Remedy("Draw weights that suit the activation", suited)
     relu = Remedy("relu with weights that suit it", {**suited, "activation": "relu", "activations": []})
     slower = Remedy(f"Learning rate {_rate(s.learning_rate / 10):g}", {"learning_rate": _rate(s.learning_rate / 10)})
+    undecayed = "adam" if s.optimizer == "adamw" else s.optimizer
     faster = _rate(s.learning_rate * factor / 3)
     larger = max(1, min(context.count, 8 * s.batch_size))
     by_kind: dict[str, list[Remedy]] = {
@@ -61,7 +62,8 @@ def _listed(verdict: Verdict, context: Context) -> list[Remedy]:
         "exploding": [Remedy("Clip the gradient at 1", {"mode": "default", "clip": 1.0}), redraw, slower],
         "loss_pair": [Remedy("Cross-entropy", {"mode": "default", "loss": "cross-entropy"})],
         "label_range": [Remedy("Cross-entropy", {"mode": "default", "loss": "cross-entropy"})],
-        "weight_decay": [Remedy("No regularisation", {"regularization": "none"}),
+        "weight_decay": [Remedy("adam, which does not decay", {"optimizer": undecayed}),
+                         Remedy("No regularisation", {"regularization": "none"}),
                          Remedy("A tenth of it", {"regularization_rate": s.regularization_rate / 10})],
         "rate_low": [Remedy(f"Learning rate {faster:g}", {"learning_rate": faster})],
         "batch_small": [Remedy(f"Batches of {larger}", {"batch_size": larger}), slower],
