@@ -155,7 +155,7 @@ async function refused(error) {
   try {
     // The variables can still be shown, so that a value of the wrong shape can be put right.
     const found = await post("walk/variables", { expression: state.expression, at: state.at });
-    state.at = found.at;
+    state.at = { ...found.at, ...pick(state.at, found.names) }; // what was changed meanwhile is newer
     values.draw(state.at, state.wrt?.filter((n) => n in state.at) ?? Object.keys(state.at), state.rate, true);
   } catch { /* the expression itself can't be read: the last values stay */ }
 }
