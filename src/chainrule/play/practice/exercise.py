@@ -263,7 +263,8 @@ def _made(name: str, level: int, seed: int) -> Exercise:
             mistakes,
             (*draft.hints, _solution(draft)),
         )
-    raise ChainruleError(f"no exercise of kind {name}, level {level} came out of seed {seed}", fix="take another seed")
+    raise ChainruleError("no exercise came out of this seed", expected="a seed that gives one",
+                         got=f"kind {name}, level {level}, seed {seed}", fix="take another seed")  # fmt: skip
 
 
 def _distinct(draft: Draft) -> tuple[Mistake, ...]:
