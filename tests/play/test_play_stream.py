@@ -115,6 +115,12 @@ def test_a_bug_in_training_stops_that_training_only(
         assert bad.events[0]["event"] == "failed"
         before = players[1].turns
         eventually(lambda: players[1].turns > before + 5)
+        bad.listen(0.5)
+        assert [event["event"] for event in bad.events] == ["failed"]
+        assert [record.message for record in caplog.records] == ["a player failed"], "once, not ten times a second"
+        bad.ask("state")
+        bad.listen(0.3)
+        assert len(bad.events) == 2, "and again after something was done about it"
     caplog.clear()
 
 

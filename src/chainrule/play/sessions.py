@@ -42,11 +42,12 @@ class Session:
         self._slow = slow  # for exports, which may take seconds
         self._asked = 0  # answers that are being computed: training waits for them, not they for it
         self._changed = True
+        self._failed = False  # since the last answer
 
     def turn(self, seconds: float) -> bool:
         """A slice of training, and a frame if there is something new and the page can take one."""
         page = self.page
-        if page is None or self._asked:
+        if page is None or self._asked or self._failed:
             return False
         start = time.monotonic()
         due = page.frame_in()
@@ -67,6 +68,7 @@ class Session:
                 page.look_again(wait)
         except Exception:
             _log.exception("a player failed")
+            self._failed = True  # once is enough
             words = {"what": "the training stopped: something went wrong inside chainrule",
                      "fix": "see the terminal that runs it; rewind or reload"}  # fmt: skip
             page.tell([{"event": "failed", "error": words}])
@@ -100,7 +102,7 @@ class Session:
 
     def _answered(self, _: Any) -> None:
         self._asked -= 1
-        self._changed = True
+        self._changed, self._failed = True, False
         self.wake(urgent=True)
 
     def rest(self) -> None:
