@@ -12,6 +12,7 @@ Does not do: indexing, comparisons, keywords, attributes.
 from __future__ import annotations
 
 import ast
+import threading
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -113,6 +114,9 @@ class Expression:
         return [_floats(name, values[name]) for name in self.names]
 
 
+_FILTERS = threading.Lock()  # the warnings' filters are the process's: two threads would restore each other's
+
+
 def _floats(name: str, value: Any) -> Any:
     try:
         array = np.asarray(value)
@@ -135,7 +139,7 @@ def parse(text: str) -> Expression:
             fix="write a Python function and pass it as module:function",
         )  # fmt: skip
     try:
-        with warnings.catch_warnings():
+        with _FILTERS, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the parser, about text that is refused anyway
             tree = ast.parse(text.strip())
     except SyntaxError as error:
