@@ -40,8 +40,11 @@ def played(page: Any, steps: int) -> None:
 
 
 def learning(page: Any) -> None:
-    """The page as it opens, after a second of play."""
-    played(page, 1000)
+    """The page as it opens, after some epochs and a moment of play."""
+    page.evaluate("playground.ask('step', {unit: 'epoch', count: 60})")
+    until(page, "playground.state.epoch === 60")
+    played(page, 1700)
+    until(page, "document.querySelector('#verdict').innerText.includes('learnt')")
 
 
 def inside(page: Any) -> None:
