@@ -168,6 +168,11 @@ def test_the_parts_of_a_model_and_other_arguments_have_names() -> None:
     step = next(s for s in explanation.chain if plain(s.symbol) == "∂L/∂W₁")
     assert plain(step.formula) == "xᵀ·∂L/∂z₁"
     assert step.shapes == "(4, 7) · (7, 5) = (4, 5)"
+
+
+def test_a_number_in_a_product_is_shown_with_the_axes_it_was_given() -> None:
+    explanation = cr.explain(lambda z: np.dot(np.array([1.0, 2.0, 3.0]), z), np.array([1.0, 2.0, 3.0]))
+    assert explanation.chain[-1].shapes == "(3, 1) · (1, 1) = (3)"
     assert all(c.agrees for c in explanation.checks.values())
 
 

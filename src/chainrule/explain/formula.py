@@ -412,7 +412,9 @@ def _shapes(
 
     if name == "matmul":
         changes[0] = True
-        return " · ".join(inner())
+        # A number that was given axes for the product is shown with them.
+        shapes = [shape_text(graph.lines[a].spec.shape) for a in line.args]
+        return " · ".join(text or shape for text, shape in zip(inner(), shapes, strict=True))
     if name == "sum":
         changes[0] = True
         axes = dict(line.attrs)["axes"]
