@@ -568,6 +568,24 @@ def test_the_curve_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["losses"][-1, 0] == player.course.state.step
 
 
+def test_losses_that_take_long_are_computed_with_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(course_module, "_MANY", 0)
+    player, quick = player_of(), player_of()
+    state = player.answer({"do": "step", "unit": "epoch", "count": 2})["state"]
+    assert state["loss"] == [None, None]
+    header, found = parts(player.frame())
+    monkeypatch.undo()
+    quick.answer({"do": "step", "unit": "epoch", "count": 2})
+    assert header["loss"] == quick.state()["loss"]
+    assert found["losses"].tolist() == [[header["step"], *header["loss"]]]
+    monkeypatch.setattr(course_module, "_MANY", 0)
+    assert player.state()["loss"] == header["loss"]
+    player.answer({"do": "step", "unit": "batch"})
+    assert player.state()["loss"] == header["loss"]  # until the next frame
+    player.redraw()
+    assert parts(player.frame())[0]["loss"] != header["loss"]
+
+
 def test_hello_brings_the_whole_curve_again() -> None:
     player = player_of()
     player.answer({"do": "step", "unit": "epoch", "count": 3})

@@ -29,6 +29,7 @@ from chainrule.play.trainer import PROGRAMS, Program, State, advance, advance_ex
 Array = Any
 
 _MOST_POINTS = 4_000  # of the loss curve
+_MANY = 300_000  # activations: computing the losses takes longer than a moment
 _LONGEST = 0.02  # seconds of one call of a program
 
 
@@ -41,6 +42,9 @@ class Losses:
     penalty: float
     accuracy: float | None
     accuracy_test: float | None
+
+
+_UNKNOWN = Losses(float("nan"), float("nan"), 0.0, None, None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,21 +152,44 @@ class Course:
 
     # --------------------------------------------------------------------------------------------------------- losses
 
-    def losses(self) -> Losses:
-        """The losses now."""
-        if self._losses is None:
-            self._losses = self._seen = losses_of(self.context, self.state.network)
-        return self._losses
+    @property
+    def slow_losses(self) -> bool:
+        """Whether computing the losses would hold up an answer; they are then those of the last frame."""
+        return self.context.data.count * sum(self.context.sizes[1:]) > _MANY
 
-    def latest_losses(self) -> Losses:
+    def losses(self) -> Losses:
+        """The losses now, or where these are slow the last that are known."""
+        if self._losses is None and not self.slow_losses:
+            self._losses = self._seen = losses_of(self.context, self.state.network)
+        return self._losses or self._seen or _UNKNOWN
+
+    def latest_losses(self, seen: Seen) -> Losses | None:
+        """The losses of that moment if they are known."""
+        return self._losses if seen.state is self.state else None
+
+    def recent_losses(self) -> Losses:
         """The losses when they were last computed."""
         return self._seen or self.losses()
 
+    def know(self, seen: Seen, losses: Losses) -> None:
+        """The losses of that moment were computed elsewhere."""
+        if seen.context is not self.context:
+            return
+        self._seen = losses
+        if seen.state is self.state:
+            self._losses = losses
+        if not self.curve or self.curve[-1][0] <= seen.state.step <= self.state.step:
+            self._add(seen.state.step, losses)
+
     def mark(self) -> None:
-        """Add the losses now to the curve; of a long curve every other point goes."""
-        found = self.losses()
-        point = (self.state.step, found.train, found.test)
-        if self.curve and self.curve[-1][0] == point[0]:
+        """Add the losses now to the curve, unless they are slow: then frames do."""
+        if not self.slow_losses:
+            self._add(self.state.step, self.losses())
+
+    def _add(self, step: int, losses: Losses) -> None:
+        """A point of the curve; of a long curve every other point goes."""
+        point = (step, losses.train, losses.test)
+        if self.curve and self.curve[-1][0] == step:
             self.curve[-1] = point
             return
         self.curve.append(point)

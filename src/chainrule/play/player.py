@@ -26,7 +26,7 @@ import numpy as np
 from chainrule.play import inspect, keep
 from chainrule.play.actions import ACTIONS, LOOKS
 from chainrule.play.context import make_context
-from chainrule.play.course import Course, Losses
+from chainrule.play.course import Course, Losses, Seen, losses_of
 from chainrule.play.datasets import Dataset, generate
 from chainrule.play.half import HalfSteps
 from chainrule.play.inspect import Budget, View, number
@@ -151,34 +151,36 @@ class Player:
 
     @np.errstate(all="ignore")  # weights beyond float32's range are drawn as what they become
     def frame(self) -> bytes:
-        """The newest state, as the view asks."""
-        with self._lock:
+        """The newest state, as the view asks.  What takes long is computed while training goes on."""
+        with self._lock, np.errstate(all="ignore"):
             self._frames += 1
-            course, context, network = self.course, self.course.context, self.course.state.network
-            fresh = self._budgets["losses"].due()
-            losses = course.latest_losses()
+            seen, view, header = self.course.seen(), self.view, {**self.position(), "frame": self._frames}
+            known = self.course.latest_losses(seen)
+        context, network, held = seen.context, seen.state.network, seen.state.held
+        fresh = known is None and self._budgets["losses"].due()
+        with np.errstate(all="ignore"):
             if fresh:
                 with self._budgets["losses"]:
-                    losses = course.losses()
-            header = {**self.position(), **self._now(losses), "frame": self._frames}
+                    known = losses_of(context, network)
+            found = self._measured(seen)
+        with self._lock:
+            if fresh and known is not None:
+                self.course.know(seen, known)
+            header.update(self._now(known or self.course.recent_losses()))
             sections = {"losses": self._new_losses(header)}
-            example, held = course.state.example, course.state.held
-            found, view = self._measured(), self.view
         sections["weights"] = inspect.floats(flat_weights(network))
         sections["biases"] = inspect.floats(flat_biases(network))
         if held is not None and any(np.any(dead) for dead in held.dead):
             sections["dead"] = np.concatenate([dead.T.reshape(-1) for dead in held.dead]).astype(np.uint8)
         if found is not None:
-            sections.update(inspect.measured_sections(network, found, example, view.cotangents))
+            sections.update(inspect.measured_sections(network, found, seen.state.example, view.cotangents))
             header["batch_loss"] = number(float(found.loss))
         if self._budgets["pictures"].due():
             with self._budgets["pictures"]:
                 sections.update(self._pictures.sections(context, network, view))
-        if self._budgets["confusion"].due():
-            with self._budgets["confusion"]:
                 table = inspect.confusion(context, network)
-            if table is not None:
-                sections["confusion"] = table
+                if table is not None:
+                    sections["confusion"] = table
         return inspect.frame(header, sections)
 
     # ------------------------------------------------------------------------------------------------------- training
@@ -337,16 +339,16 @@ class Player:
         self._sent = (course.curve_version, len(course.curve))
         return np.array(course.curve if whole else course.curve[count:], np.float64).reshape(-1, 3)
 
-    def _measured(self) -> Measured | None:
+    def _measured(self, seen: Seen) -> Measured | None:
         """The next batch looked at, where that is due."""
-        course, budget = self.course, self._budgets["measure"]
-        if not self.view.gradients or not course.context.count or not budget.due():
+        budget, context = self._budgets["measure"], seen.context
+        if not self.view.gradients or not context.count or not budget.due():
             return None
-        if not course.program.prepared and sum(course.context.sizes) > _FIRST:
-            course.prepare()
+        if not seen.program.prepared and sum(context.sizes) > _FIRST:
+            self.course.prepare()
             return None
         with budget:
-            return measured(course.program, course.context, course.state)
+            return measured(seen.program, context, seen.state)
 
 
 def _losses(losses: Losses) -> Answer:
