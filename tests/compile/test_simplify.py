@@ -502,6 +502,24 @@ def test_equal_graphs_are_simplified_once(monkeypatch: pytest.MonkeyPatch) -> No
     assert len(seen) == 2
 
 
+def test_what_is_known_in_every_step_of_a_loop_is_a_constant_of_its_body() -> None:
+    table, rows = np.arange(12.0).reshape(4, 3), np.arange(4)[:, None]
+
+    def f(x: Any) -> Any:
+        out, ys = cr.scan(lambda c, v: (c + v * table, c[rows, rows % 3].sum() + x[0, 0]), x, np.arange(2.0))
+        return cr.while_loop(lambda v: (v * table).sum() < 1e4, lambda v: v + table + x, out), ys
+
+    x = np.full((4, 3), 0.5)
+    graph = cr.trace(f)(x)
+    found = simplify(graph)
+    for name, count in (("scan", "consts"), ("while_loop", "test_consts"), ("while_loop", "body_consts")):
+        before, after = (next(dict(li.attrs) for li in g.lines if li.op.name == name)[count] for g in (graph, found))
+        assert after < before
+        assert after == (0 if count == "test_consts" else 1)  # x is not known
+    for a, b in zip(run_plan(found, [x]), run_plan(graph, [x]), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_a_long_chain() -> None:
     def chain(x: Any) -> Any:
         for _ in range(3000):
