@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from chainrule.play.player import Player
 
@@ -17,3 +22,19 @@ class WaitingPlayer(Player):
                 self.run(0.5)
             found["state"] = self.state()
         return found
+
+
+TRAJECTORIES = ("default_circle_tanh_4_2", "spiral_relu_8_8_batch30_leftover", "xor_relu_4_L1_dead")
+
+
+def reference(name: str) -> dict[str, Any]:
+    """A recorded run of the reference playground, or a skip that says what is missing.
+
+    They lie in ``reference/playground`` beside the folder of real data sets, ``CHAINRULE_DATA``.
+    """
+    data = Path(os.environ.get("CHAINRULE_DATA") or Path(__file__).parents[3] / "shared" / "data")
+    path = data.parent / "reference" / "playground" / f"{name}.json"
+    if not path.exists():
+        pytest.skip(f"needs {path.name} in {path.parent} (beside CHAINRULE_DATA, the folder of real data sets)")
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found

@@ -7,27 +7,17 @@ import json
 import math
 import struct
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from asking import TRAJECTORIES, reference
 from asking import WaitingPlayer as Player
 
 from chainrule.base.errors import OptionError
 from chainrule.play.settings import Settings
 
-REFERENCE = Path(__file__).parents[3] / "shared" / "reference" / "playground"
-FILES = ("default_circle_tanh_4_2", "spiral_relu_8_8_batch30_leftover", "xor_relu_4_L1_dead")
 TOLERANCE = 1e-12
-
-
-def reference(name: str) -> dict[str, Any]:
-    path = REFERENCE / f"{name}.json"
-    if not path.exists():
-        pytest.skip(f"needs the reference's trajectories: {path.name} in shared/reference/playground")
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
 
 
 def epochs(player: Player, count: int) -> None:
@@ -49,7 +39,7 @@ def same_layers(player: Player, snapshot: Sequence[dict[str, Any]], tolerance: f
 
 
 @pytest.mark.parametrize("native", ["never", "wait"])
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", TRAJECTORIES)
 def test_the_trajectories_of_the_reference(name: str, native: str) -> None:
     file = reference(name)
     player = Player(Settings.from_reference(file["config"]), native=native)
@@ -71,7 +61,7 @@ def test_the_trajectories_of_the_reference(name: str, native: str) -> None:
     np.testing.assert_allclose([b for _, _, b in curve], file["lossTest"], rtol=0, atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", TRAJECTORIES)
 def test_the_first_example_of_the_reference(name: str) -> None:
     """Every node's value and derivative, by the half-steps; every link's, by ``explain``."""
     file = reference(name)

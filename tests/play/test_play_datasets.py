@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import math
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from asking import TRAJECTORIES, reference
 
 from chainrule.base.errors import DataError
 from chainrule.play.context import make_context
@@ -17,17 +15,6 @@ from chainrule.play.datasets import generate, train_rows
 from chainrule.play.network import initial
 from chainrule.play.seedrandom import SeedRandom
 from chainrule.play.settings import DATASETS, Settings
-
-REFERENCE = Path(__file__).parents[3] / "shared" / "reference" / "playground"
-FILES = ("default_circle_tanh_4_2", "spiral_relu_8_8_batch30_leftover", "xor_relu_4_L1_dead")
-
-
-def reference(name: str) -> dict[str, Any]:
-    path = REFERENCE / f"{name}.json"
-    if not path.exists():
-        pytest.skip(f"needs the reference's trajectories: {path.name} in shared/reference/playground")
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
 
 
 def test_the_random_stream_is_that_of_the_reference() -> None:
@@ -50,7 +37,7 @@ def test_any_text_is_a_seed(seed: str) -> None:
     assert len(set(values)) == 200
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", TRAJECTORIES)
 def test_rows_and_initial_weights_of_the_reference(name: str) -> None:
     file = reference(name)
     settings = Settings.from_reference(file["config"])
