@@ -22,6 +22,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from chainrule.base.errors import ChainruleError, DataError, OptionError
 from chainrule.play import assets, stream
 from chainrule.play.guard import FAILED, App, Guard
@@ -188,8 +190,7 @@ class _Rooms:
         self._waiting += 1
         try:
             body = await _body(request)
-            loop = asyncio.get_running_loop()
-            text = await loop.run_in_executor(self._pool, lambda: written(endpoint(_object(body))))
+            text = await asyncio.get_running_loop().run_in_executor(self._pool, _computed, endpoint, body)
         except ChainruleError as error:
             return _json({"error": in_words(error)}, 400)
         except _TooLarge as error:
@@ -202,6 +203,12 @@ class _Rooms:
         finally:
             self._waiting -= 1
         return Response(text, 200, {"cache-control": "no-store"}, "application/json")
+
+
+def _computed(endpoint: Endpoint, body: bytes) -> str:
+    """What an end point answers, as text.  Numbers that are not finite are its subject, not worth a warning."""
+    with np.errstate(all="ignore"):
+        return written(endpoint(_object(body)))
 
 
 class _TooLarge(Exception):
