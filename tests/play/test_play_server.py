@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from asking import TRAJECTORIES, reference
 from serving import Client, Refusal, Served, serving
 
 from chainrule.play.settings import LIMITS, Settings
 
-REFERENCE = Path(__file__).parents[3] / "shared" / "reference" / "playground"
-FILES = ("default_circle_tanh_4_2", "spiral_relu_8_8_batch30_leftover", "xor_relu_4_L1_dead")
 TOLERANCE = 1e-12
 
 pytestmark = pytest.mark.usefixtures("unchecked_graphs")
@@ -39,12 +37,9 @@ def weights(client: Client) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", TRAJECTORIES)
 def test_the_trajectories_of_the_reference(server: Served, name: str) -> None:
-    path = REFERENCE / f"{name}.json"
-    if not path.exists():
-        pytest.skip(f"needs the reference's trajectories: {path.name} in shared/reference/playground")
-    file = json.loads(path.read_text(encoding="utf-8"))
+    file = reference(name)
     with server.client() as client:
         client.ask("set", settings=Settings.from_reference(file["config"]).to_json())
         at = 0
@@ -55,7 +50,9 @@ def test_the_trajectories_of_the_reference(server: Served, name: str) -> None:
             for mine, theirs in zip(weights(client), snapshot, strict=True):
                 np.testing.assert_allclose(mine["weight"], theirs["weight"], rtol=0, atol=TOLERANCE)
                 np.testing.assert_allclose(mine["bias"], theirs["bias"], rtol=0, atol=TOLERANCE)
-        curve = client.ask("state")["state"]["curve"]
+        rows = client.ask("pause")["state"]["batches"]
+        # A busy machine cuts an epoch in pieces, and each adds a point: those of whole epochs are compared.
+        curve = [point for point in client.ask("state")["state"]["curve"] if point[0] % rows == 0]
         np.testing.assert_allclose([a for _, a, _ in curve], file["lossTrain"], rtol=0, atol=TOLERANCE)
         np.testing.assert_allclose([b for _, _, b in curve], file["lossTest"], rtol=0, atol=TOLERANCE)
 
