@@ -117,6 +117,8 @@ def _saved(tmp_path: Path) -> Path:
     player = Player(native="never")
     player.answer({"do": "set", "settings": {"dataset": "xor", "hidden": [3]}})
     player.answer({"do": "step", "unit": "batch", "count": 5})
+    while player.run(0.2):  # a busy machine takes some of them behind the answer
+        pass
     file = tmp_path / "playground.json"
     file.write_text(export(player, {"do": "export", "what": "json"})["text"], encoding="utf-8")
     return file

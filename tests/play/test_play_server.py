@@ -24,10 +24,10 @@ def server() -> Iterator[Served]:
         yield served
 
 
-def train(client: Client, epochs: int) -> None:
-    """So many epochs, to their end: what takes longer than a moment goes on behind the answer."""
+def train(client: Client, count: int, unit: str = "epoch") -> None:
+    """So many steps, to their end: what takes longer than a moment goes on behind the answer."""
     client.events.clear()
-    state = client.ask("step", unit="epoch", count=epochs)["state"]
+    state = client.ask("step", unit=unit, count=count)["state"]
     while state["until"] is not None and not any(event["event"] == "stepped" for event in client.events):
         client.receive()
 
@@ -71,7 +71,7 @@ def test_a_training_that_was_cut_off_goes_on_where_it_was(server: Served) -> Non
     with server.client(hello=False) as client:
         token = client.hello()["token"]
         client.ask("edit", what="weight", layer=0, to=0, **{"from": 0}, value=0.625)
-        client.ask("step", unit="batch", count=3)
+        train(client, 3, "batch")
         before = client.ask("state")["state"]
     with server.client(hello=False) as client:
         assert client.hello(resume=token)["resumed"] is True
@@ -102,7 +102,7 @@ def test_two_pages_do_not_meet(server: Served) -> None:
 )
 def test_exports(server: Served, what: str, begins: str) -> None:
     with server.client() as client:
-        client.ask("step", unit="epoch", count=2)
+        train(client, 2)
         found = client.ask("export", what=what, timeout=60)
         assert found["name"].startswith("playground.")
         assert found["text"].startswith(begins)
