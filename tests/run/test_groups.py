@@ -278,3 +278,19 @@ def test_a_chain_that_mixes_rows_is_refused(name: str) -> None:
     for cluster in fused.clusters:
         cluster.strands = 2
     refused(fused, "reads (all|what another strand)|strands (have as many rows|are of kernels)|what runs at once is")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [
+    (64, 32, 32), (32, 20, 9), (48, 200, 3), (64, 90, 4), (24, 5, 130), (30, 257, 33), (12, 400, 40),
+])  # fmt: skip
+def test_strands_change_no_bits(shape: tuple[int, int, int], dtype: Any, eager: None) -> None:
+    m, k, n = shape
+    rng = np.random.default_rng(3)
+    args = [rng.normal(size=s).astype(dtype) for s in ((m, k), (k, n), (n, k), (k, n))]
+    graph = cr.trace(lambda x, a, b, c: [np.tanh(np.tanh(x @ a) @ b) @ c, np.maximum(x @ b.T, 0) @ b])(*args)
+    alone = [np.asarray(a).tobytes() for a in compiled(plan_for(graph, 1))(args)]
+    for cores in (2, 3, 4):
+        plan = plan_for(graph, cores)
+        assert "strands" in dict(kinds(plan.fused))
+        assert [np.asarray(a).tobytes() for a in compiled(plan)(args)] == alone

@@ -10,7 +10,8 @@ are put together:
   parts.
 
 Kernels that wait for a chain to end move behind it.  A kernel that may write its result onto an argument's memory comes
-behind all others that read that argument.  Neither the cut nor the order depends on the number of threads.
+behind all others that read that argument.  Neither the cut nor the order depends on the number of threads, and a
+product cut into strands adds in the order of the whole: which kernels run together changes no bits.
 Source: list scheduling over levels (Graham, 1969); strands are loop fusion over the batch (Kennedy & McKinley, 1993).
 Does not do: cutting large kernels into strands (they keep all threads busy alone), batches that no small number of
 strands divides.
@@ -152,7 +153,7 @@ class _Scheduler:
         if not 0 < self.work[number] <= _LARGE or len(cluster.domain) < 1:
             return 0
         if cluster.kind == "product":
-            return cluster.domain[0] if len(cluster.domain) == 2 else 0
+            return cluster.domain[0] if len(cluster.domain) == 2 and cluster.domain[1] > 1 else 0  # n = 1 may turn
         fits = cluster.kind == "pointwise" or (cluster.kind == "row" and cluster.inner < len(cluster.domain))
         return cluster.domain[0] if fits else 0
 

@@ -96,6 +96,15 @@ class Product:
         return 2 * self.m * self.n * self.k * math.prod(self.batch)
 
 
+    @property
+    def uncut(self) -> Product:
+        """The product of two matrices whose rows these strands are."""
+        a, b, c = (x if x is None else x._replace(batch=()) for x in (self.a, self.b, self.c))
+        assert a is not None
+        assert b is not None
+        return replace(self, m=self.m * self.batch[0], batch=(), strands=False, a=a, b=b, c=c)
+
+
 @dataclass(frozen=True)
 class Rows:
     """``count`` tiles of ``height`` rows; the first is tile number ``first`` and starts at row ``start``."""
@@ -319,9 +328,14 @@ def plan(product: Product, target: Target, *, packs: tuple[bool, bool] = (False,
     lanes = target.vector_bits // (8 * size)
     m, n, k = product.m, product.n, product.k
     wide: Wide = "rows" if whole_rows else "strips" if strips else ""
-    if _dot_pays(product, lanes) and not any(packs):
+    uncut = None
+    if product.strands:  # sums are taken in the order of the product that is not cut, so cutting changes no bits
+        uncut = plan(product.uncut, target, packs=packs, whole_rows=whole_rows, strips=strips)
+        if uncut.form == "dot":
+            return replace(_dot_plan(product, target, lanes, wide), sets=uncut.sets, unroll=uncut.unroll)
+    elif _dot_pays(product, lanes) and not any(packs):
         return _dot_plan(product, target, lanes, wide)
-    if _stream_pays(product, target, lanes) and not any(packs):
+    elif _stream_pays(product, target, lanes) and not any(packs):
         return _stream_plan(product, target, lanes, wide)
     best: tuple[float, tuple[Rows, ...], tuple[Panels, ...]] | None = None
     for height, width in _shapes(target):
@@ -344,6 +358,8 @@ def plan(product: Product, target: Target, *, packs: tuple[bool, bool] = (False,
     unroll = max(sets, min(4, 24 // (rows[0].height * width) or 1))
     if depth < k:
         depth = -(-depth // unroll) * unroll
+    if uncut is not None:
+        depth, sets, unroll = uncut.depth, uncut.sets, uncut.unroll
     return Plan("broadcast", lanes, rows, panels, depth, sets, unroll, pack_a, pack_b, grid)
 
 
