@@ -48,6 +48,7 @@ EMBEDDED = 1 << 16
 _SWITCH = "CHAINRULE_JIT"
 _REPORTS = "CHAINRULE_EXPLAIN_RECOMPILES"
 _GUARD = Lock()
+_ARRAYS = frozenset({np.ndarray})
 _PLAIN = frozenset({np.ndarray, *np.sctypeDict.values()})  # arrays, and the scalars that 0-d results are
 _SHAPE_AND_DTYPE = attrgetter("shape", "dtype")
 
@@ -125,6 +126,7 @@ class Jitted:
         self.cache: dict[Any, Traced] = {}
         self.programs: dict[tuple[Graph, tuple[int, ...]], Program] = {}
         self.ready: dict[Any, _Ready] = {}
+        self._detailed: dict[Any, _Ready] = {}  # for calls that are looked at in all detail, by the key of their trace
         self._returned: dict[int, _Tree] = {}
         self._kinds: dict[Any, object] = {}
         self._locks: dict[Any, Any] = {}
@@ -152,7 +154,7 @@ class Jitted:
             return self._first_call(args, kwargs)
         if kind is not None:
             self.ready[kind] = ready
-        return ready(leaves, len(types) == 1 and np.ndarray in types)
+        return ready(leaves, types <= _ARRAYS)
 
     def _kind(self, args: tuple[Any, ...]) -> tuple[tuple[Any, ...] | None, list[Any]]:
         """A key for arguments that are arrays, or trees that the last call returned, and their leaves; else None."""
@@ -197,12 +199,15 @@ class Jitted:
         if self.backend == "numpy" or any(isinstance(x, Expr) for x in inputs):
             results = run(traced.graph, inputs)  # inlines the graph where Symbols are among the inputs
             return trees.unflatten(traced.structure, handed_over(results, leaves))
-        graph, captured = embed_small(traced.graph, traced.captured, EMBEDDED)
-        ready = _Ready(self._program(graph, args, fixed), traced, captured, self._returned, self._kinds)
+        ready = self._detailed.get(key)
+        if ready is None:
+            graph, captured = embed_small(traced.graph, traced.captured, EMBEDDED)
+            ready = _Ready(self._program(graph, args, fixed), traced, captured, self._returned, self._kinds)
+            self._detailed[key] = ready
         # Steps in a loop are given the scalars that 0-d results are: those may go straight in, as arrays do.
         if not fixed and all(a is b or isinstance(a, np.generic) for a, b in zip(flat, leaves, strict=True)):
             self.ready[trees.flatten_known((args, kwargs))[1], tuple(map(_SHAPE_AND_DTYPE, leaves))] = ready
-        return ready(leaves, False)
+        return ready(leaves, _ARRAYS.issuperset(map(type, leaves)))
 
     def _program(self, graph: Graph, args: Sequence[Any], fixed: set[int]) -> Program:
         """The native program of a graph, in which the leaves of donated arguments may lend their memory."""

@@ -119,6 +119,17 @@ def test_other_shapes_and_dtypes_are_compiled_anew() -> None:
     assert len(native.programs) == 10
 
 
+@pytest.mark.parametrize("static", [(), (1,)])
+def test_a_call_with_a_number_is_made_ready_once(static: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = np.arange(3.0)
+    f = cr.jit(lambda x, rate: x * held * rate, static_argnums=static, backend="native")
+    np.testing.assert_array_equal(f(held, 2.0), [0, 2, 8])
+    monkeypatch.setattr("chainrule.jitted.embed_small", None)  # walks the whole graph: not at every call
+    np.testing.assert_array_equal(f(held, 2.0), [0, 2, 8])
+    if not static:
+        np.testing.assert_array_equal(f(held, 3.0), [0, 3, 12])
+
+
 def test_results_do_not_change_when_the_program_runs_again() -> None:
     graph, args, _ = random_program(9, 30)
     program = compile_graph(graph)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -282,3 +283,58 @@ def test_where_objects_cannot_be_looked_into_all_is_made_anew(monkeypatch: pytes
 def test_who_keeps_all_he_gets_is_not_asked_for_ever() -> None:
     kept: list[Any] = []
     run(3 * module._PATIENCE, lambda i, model, state: kept.append(model))
+
+
+def test_a_profiler_that_looks_on_does_not_hide_a_holder(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, calls = module.references, []
+
+    def one_more(objects: tuple[Any, ...]) -> list[int]:
+        """What is seen while another thread holds all objects for a moment, as ``gc.get_objects`` does."""
+        calls.append(len(objects))
+        return [count + (len(calls) > 2) for count in real(objects)]
+
+    monkeypatch.setattr(module, "references", one_more)
+    kept: list[Any] = []
+    ids = run(7, lambda i, model, state: kept.append(model) if i == 1 else None)
+    assert len(calls) > 2
+    assert ids.count((id(kept[0]), id(kept[0].layers[0].weight))) == 1
+
+
+def test_who_was_donated_is_known_while_other_threads_make_rounds() -> None:
+    interval = sys.getswitchinterval()
+    plan = compiled()
+    plan(*start(), X)
+    (rounds,) = {ready.rounds for ready in plan.ready.values()}
+    results = rounds.program([*cr.base.trees.leaves(start()), X])
+    stop, failed = threading.Event(), []
+
+    def look() -> None:
+        try:
+            while not stop.is_set():
+                module.lent()
+        except RuntimeError as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=look)
+    sys.setswitchinterval(1e-6)
+    try:
+        thread.start()
+        kept = [module.Round(rounds, results) for _ in range(2000)]
+    finally:
+        stop.set()
+        thread.join()
+        sys.setswitchinterval(interval)
+    assert len(kept) == 2000
+    assert not failed
+
+
+def test_numbers_among_the_arguments_make_no_difference() -> None:
+    f = cr.jit(lambda s, x, rate: (s[0] - rate * x,), donate_argnums=0, backend="native")
+    x = np.arange(9.0)
+    state: Any = (x.copy(),)
+    ids = []
+    for _ in range(8):
+        state = f(state, x, 0.125)
+        ids.append(id(state))
+    np.testing.assert_array_equal(state[0], np.zeros(9))
+    assert ids[2:] == ids[:-2]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,11 +23,11 @@ def mark_given(arrays: Sequence[Any]) -> None:
             _GIVEN.pop(key, None)
 
 
-def refuse_given(graph: Graph, arrays: Sequence[np.ndarray[Any, Any]], is_lent: Callable[[Any], bool]) -> None:
-    """Raise DonatedError where an array was donated to an earlier call, as noted here or by ``is_lent``."""
+def refuse_given(graph: Graph, arrays: Sequence[np.ndarray[Any, Any]], lent: Container[int]) -> None:
+    """Raise DonatedError where an array was donated to an earlier call, as noted here or (by identity) in ``lent``."""
     for position, array in enumerate(arrays):
         known = _GIVEN.get(id(array))
-        if (known is not None and known() is array) or is_lent(array):
+        if (known is not None and known() is array) or id(array) in lent:
             raise DonatedError(
                 f"{graph.input_name(position) or f'argument {position}'} was donated to an earlier call",
                 expected="an array that nobody else writes to",

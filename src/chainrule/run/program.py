@@ -41,7 +41,7 @@ from chainrule.run.entry import (
     runtime_text,
 )
 from chainrule.run.pool import parallel_text, shared
-from chainrule.run.rounds import Rounds, is_lent
+from chainrule.run.rounds import Rounds, lent
 
 _ARRAYS = {np.ndarray}
 
@@ -212,7 +212,7 @@ class Program:
 
     def _fitting(self, arrays: Sequence[Any], flags: int) -> tuple[Any, ...]:
         """Arguments that native code can use as they are; copies of donated ones that can't be lent."""
-        refuse_given(self.plan.graph, arrays, is_lent)
+        refuse_given(self.plan.graph, arrays, lent())
         usable = [np.require(a, requirements=("C", "A")) for a in arrays]
         for i in self.gifts:
             if usable[i] is arrays[i] and (flags & OVERLAP or not arrays[i].flags.writeable):

@@ -231,18 +231,22 @@ class Round:
             len(dicts), at(self._used),
         )  # fmt: skip
         self._frame_address = ctypes.addressof(self._frame)
-        _rounds.add(self)
+        _rounds[id(self)] = self
 
     def seal(self) -> None:
-        """Note how many references each object has now, when nobody but the round holds it."""
-        for i, count in enumerate(references(self._own)):
+        """Note how many references each object has, when nobody but the round holds it.
+
+        That is what it was in rounds before: a debugger or a profiler that looks on just now holds more.
+        """
+        found = references(self._own)
+        self._plan.counts = list(map(min, found, self._plan.counts or found))
+        for i, count in enumerate(self._plan.counts):
             self._counts[i] = count
 
     def is_free(self, last: Round, given: tuple[Any, ...]) -> bool:
         """Whether a call that is ``given`` what ``last`` has may return this round's objects; if so, they are ready."""
         self._frame[6] = last.items
         return bool(_again().call(id(given) + ITEMS, self._frame_address))
-
 
     def is_in(self, given: tuple[Any, ...]) -> bool:
         """Whether the arrays are those that are donated to a call."""
@@ -254,12 +258,14 @@ class Round:
         return all(data_address(results[i]) == data_address(a) for i, a in places)
 
 
-_rounds: weakref.WeakSet[Round] = weakref.WeakSet()
+# A set would be walked in Python code, while other threads add to it; references are listed in one step.
+_rounds: weakref.WeakValueDictionary[int, Round] = weakref.WeakValueDictionary()
 
 
-def is_lent(array: Any) -> bool:
-    """Whether an array that waits to be used again was donated: its memory is a result's now."""
-    return any(array is a for known in list(_rounds) if known.lent for a in known.arrays)
+def lent() -> set[int]:
+    """The identities of arrays that wait to be used again and were donated: their memory is a result's now."""
+    known = [ref() for ref in _rounds.valuerefs()]
+    return {id(a) for r in known if r is not None and r.lent for a in r.arrays}
 
 
 class Rounds:
@@ -282,6 +288,7 @@ class Rounds:
         self.frame = program.frame(PLAIN | WRITEABLE, others)
         self._kept: list[tuple[Round | None, Round]] = []
         self._held = 0 if self.outputs else _PATIENCE
+        self.counts: list[int] = []  # the fewest references that each object of a round had, held by nobody else
 
     def __call__(self, given: tuple[Any, ...], sure: bool) -> tuple[list[Any], list[Any]]:
         """The results of the program, and the lasting subtrees.  ``sure``: that all that is given are arrays."""
