@@ -96,6 +96,8 @@ class _Scheduler:
         """All clusters, in groups that follow one another."""
         left = list(range(len(self.work)))
         self.rows = [self._rows_of(number) for number in left]
+        results = set(map(self._root, self.graph.outputs))
+        self.kept = [self._bytes_kept(cluster, results) for cluster in self.fused.clusters]
         groups: list[tuple[str, int, list[int]]] = []
         while left:
             strands, taken = self._chain(left)
@@ -132,17 +134,16 @@ class _Scheduler:
             return [first]
         found = [first]
         for position, number in enumerate(left[1:_WINDOW], 1):
-            near = position < _NEAR or self._bytes_kept(number) <= _LITTLE
+            near = position < _NEAR or self.kept[number] <= _LITTLE
             if self.work[number] and near and self._is_ready(number):
                 found.append(number)
         if sum(self.work[number] for number in found) < _WORTH:
             return [first]
         return sorted(found, key=lambda number: -self.work[number])  # what takes long begins first
 
-    def _bytes_kept(self, number: int) -> int:
-        """Bytes of a cluster's results that take room until they are read."""
-        results = set(map(self._root, self.graph.outputs))
-        kept = self.fused.stored.intersection(self.fused.clusters[number].lines) - results
+    def _bytes_kept(self, cluster: Cluster, results: set[int]) -> int:
+        """Bytes of what a cluster stores that take room until they are read; ``results`` have a place of their own."""
+        kept = self.fused.stored.intersection(cluster.lines) - results
         return sum(nbytes(self.graph.lines[index].spec) for index in kept)
 
     # Chains
