@@ -8,7 +8,8 @@ a network is hundreds of objects then costs a look at each count of references i
 ``cr.again`` looks: that each array given is the one that the last call returned, that it and the one to be used again
 have one memory and the shape and dtype they were made with, and that no object has more references than the round's
 own.  Then it makes the arrays writeable again.
-Does not do: trees with nodes that can be changed, results in memory of their own, Pythons that have no lock or hide
+Does not do: letting go of the last state when its caller drops it (it stays until the next call, or as long as the
+function); trees with nodes that can be changed, results in memory of their own, Pythons that have no lock or hide
 how many references an object has (there every call makes new objects).
 """
 
