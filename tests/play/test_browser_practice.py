@@ -237,6 +237,17 @@ def test_two_pages_of_one_browser_share_progress(open_page: Open) -> None:
     other.wait_for_function("() => document.querySelectorAll('.bars i.on').length === 1")
 
 
+def test_progress_is_there_after_a_reload(open_page: Open) -> None:
+    item = exercise("path", 1, 5)
+    page = open_page(link(item))
+    arrived(page, item)
+    enter(page, item, right(item))
+    check(page)
+    page.reload()
+    arrived(page, item)
+    assert page.locator(".bars i.on").count() == 1
+
+
 def test_a_damaged_store_is_a_fresh_start(open_page: Open) -> None:
     page = open_page("/practice")
     page.evaluate("localStorage.setItem('chainrule.practice', '{\"format\": 3}')")

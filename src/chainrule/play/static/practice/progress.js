@@ -15,8 +15,6 @@ function fresh() {
   return { format: FORMAT, version: 1, done: 0, skills: {}, queue: [] };
 }
 
-let state = checked(remember(KEY)) ?? fresh();
-
 /** Call `then` when another page of this browser has changed the progress, which is taken over. */
 export function follow(then) {
   addEventListener("storage", ({ key }) => {
@@ -49,6 +47,8 @@ export function checked(found) {
   }
   return copy;
 }
+
+let state = checked(remember(KEY)) ?? fresh();
 
 export function skill(name) {
   return state.skills[name] ?? { points: 0, right: 0, missed: 0, seen: 0 };
