@@ -28,6 +28,14 @@ def test_the_public_name() -> None:
     assert cr.diagnose is diagnose
 
 
+def test_weights_that_have_all_but_vanished_are_counted() -> None:
+    """Between 0 and the least of all doubles there is no room for the edges of a histogram."""
+    rng = np.random.default_rng(0)
+    x, weight = rng.standard_normal((20, 4)), 1e-322 * np.ones((4, 3))
+    report = diagnose({"weight": weight}, lambda p, x: np.mean(np.tanh(x @ p["weight"]) ** 2 + 1), (x,))
+    assert sum(report.layers[0].histogram[0]) == 60
+
+
 def test_text_has_verdict_evidence_remedy_and_a_bar_per_layer() -> None:
     text = str(report_of("sigmoid_six_layers_spiral"))
     lines = text.splitlines()

@@ -210,7 +210,9 @@ def gradients_of(network: Network, inputs: Sequence[Any]) -> list[Any]:
 def _histogram(values: Any) -> tuple[tuple[int, ...], tuple[float, float]]:
     shown = np.ravel(values).astype(np.float64)
     low, high = float(shown.min()), float(shown.max())
-    counts, _ = np.histogram(shown, bins=_BINS, range=(low, high if high > low else low + 1))
+    # Values that are all but equal leave no room for so many edges between them.
+    parted = bool(np.all(np.diff(np.linspace(low, high, _BINS + 1)) > 0))
+    counts, _ = np.histogram(shown, bins=_BINS, range=(low, high if parted else low + max(1.0, abs(low))))
     return tuple(int(c) for c in counts), (low, high)
 
 
