@@ -326,6 +326,20 @@ def test_who_was_donated_is_known_while_other_threads_make_rounds() -> None:
     assert not failed
 
 
+def test_what_is_known_of_an_object_by_a_weak_reference_is_not_said_of_another() -> None:
+    sums: weakref.WeakValueDictionary[float, Any] = weakref.WeakValueDictionary()
+
+    def note(i: int, model: Any, state: Any) -> Any:
+        if i == 2:
+            sums[float(model.layers[0].weight.sum())] = model.layers[0]
+            return weakref.ref(state[0])
+        return None
+
+    ids = run(7, note)
+    assert reused(ids) == [True, True, False, True, True]
+    assert not sums
+
+
 def test_numbers_among_the_arguments_make_no_difference() -> None:
     f = cr.jit(lambda s, x, rate: (s[0] - rate * x,), donate_argnums=0, backend="native")
     x = np.arange(9.0)

@@ -7,7 +7,8 @@ a network is hundreds of objects then costs a look at each count of references i
 
 ``cr.again`` looks: that each array given is the one that the last call returned, that it and the one to be used again
 have one memory and the shape and dtype they were made with, and that no object has more references than the round's
-own.  Then it makes the arrays writeable again.
+own, nor a weak one (what somebody knows of an old state must not be taken for a new one's).  Then it makes the arrays
+writeable again.
 Does not do: letting go of the last state when its caller drops it (it stays until the next call, or as long as the
 function); trees with nodes that can be changed, results in memory of their own, Pythons that have no lock or hide
 how many references an object has (there every call makes new objects).
@@ -61,6 +62,10 @@ entry:
   %dicts = load i64, ptr %dicts.at
   %used.at = getelementptr inbounds i64, ptr %frame, i64 8
   %used = load ptr, ptr %used.at
+  %weaks.at = getelementptr inbounds i64, ptr %frame, i64 9
+  %weaks = load i64, ptr %weaks.at
+  %lists.at = getelementptr inbounds i64, ptr %frame, i64 10
+  %lists = load ptr, ptr %lists.at
   %nodes.0 = sub i64 %objects, %dicts
   %dicts.first = getelementptr inbounds ptr, ptr %own, i64 %nodes.0
   br label %held
@@ -80,7 +85,7 @@ free:
 fields:
   %f = phi i64 [ 0, %free ], [ %f.next, %field ]
   %f.some = icmp slt i64 %f, %dicts
-  br i1 %f.some, label %field, label %array
+  br i1 %f.some, label %field, label %weak
 field:
   %dict.at = getelementptr inbounds ptr, ptr %dicts.first, i64 %f
   %dict = load ptr, ptr %dict.at
@@ -91,9 +96,20 @@ field:
   %f.next = add nsw i64 %f, 1
   %unchanged = icmp eq i64 %dict.used, %dict.expected
   br i1 %unchanged, label %fields, label %no
+weak:
+  %w = phi i64 [ 0, %fields ], [ %w.next, %list ]
+  %w.some = icmp slt i64 %w, %weaks
+  br i1 %w.some, label %list, label %array
+list:
+  %w.at = getelementptr inbounds ptr, ptr %lists, i64 %w
+  %w.place = load ptr, ptr %w.at
+  %w.first = load ptr, ptr %w.place
+  %w.next = add nsw i64 %w, 1
+  %w.none = icmp eq ptr %w.first, null
+  br i1 %w.none, label %weak, label %no
 array:
-  %k = phi i64 [ 0, %fields ], [ %k.next, %array.next ]
-  %shapes = phi ptr [ %shapes.0, %fields ], [ %shapes.next, %array.next ]
+  %k = phi i64 [ 0, %weak ], [ %k.next, %array.next ]
+  %shapes = phi ptr [ %shapes.0, %weak ], [ %shapes.next, %array.next ]
   %p.at = getelementptr inbounds i64, ptr %positions, i64 %k
   %p = load i64, ptr %p.at
   %a.at = getelementptr inbounds ptr, ptr %given, i64 %p
@@ -225,11 +241,13 @@ class Round:
         self._used = (ctypes.c_int64 * max(len(dicts), 1))(*map(len, dicts))
         shapes = [number for a in self.arrays for number in (id(a.dtype), a.ndim, *a.shape)]
         self._shapes = (ctypes.c_int64 * len(shapes))(*shapes)
+        lists = [id(x) + type(x).__weakrefoffset__ for x in self._own if type(x).__weakrefoffset__]
+        self._lists = (ctypes.c_void_p * max(len(lists), 1))(*lists)
         self.items = id(self._own) + ITEMS
         at = ctypes.addressof
-        self._frame = (ctypes.c_int64 * 9)(
+        self._frame = (ctypes.c_int64 * 11)(
             len(self.arrays), len(self._own), at(plan.positions), self.items, at(self._counts), at(self._shapes), 0,
-            len(dicts), at(self._used),
+            len(dicts), at(self._used), len(lists), at(self._lists),
         )  # fmt: skip
         self._frame_address = ctypes.addressof(self._frame)
         _rounds[id(self)] = self
