@@ -95,6 +95,29 @@ def test_a_network_without_a_bend() -> None:
     assert found[0].remedies[0].settings["activation"] == "tanh"
 
 
+def test_weights_that_regularisation_holds_down() -> None:
+    player = Player({"samples": 100, "learning_rate": 0.1, "regularization": "l2", "regularization_rate": 0.3},
+                    native="never")  # fmt: skip
+    steps(player, 60)
+    found = faults(player)
+    assert [f.kind for f in found] == ["held_down"]
+    answer = answered(player)
+    assert answer["sentence"].startswith("Held down by regularisation: L2 with a rate of 0.3")
+    player.answer({"do": "apply", "remedy": answer["verdicts"][0]["remedies"][0]["id"]})
+    assert player.settings.regularization == "none"
+    assert player.course.state.step == 0  # from weights that are 0 there is no way back
+    steps(player, 60)
+    assert "held_down" not in [f.kind for f in faults(player)]
+
+
+def test_inputs_that_are_not_scaled_are_no_fault_once_all_is_learnt() -> None:
+    player = Player({"dataset": "xor", "hidden": [], "features": ["x1*x2"]}, native="never")
+    player.answer({"do": "edit", "what": "weight", "layer": 0, "to": 0, "from": 0, "value": -1})  # all wrong
+    assert answered(player)["sentence"] == "The inputs are not scaled."
+    steps(player, 20)
+    assert answered(player)["sentence"].startswith("It has learnt: 100%")
+
+
 def test_a_rate_that_is_too_high() -> None:
     player = Player({"dataset": "plane", "activation": "relu", "hidden": [8], "samples": 200, "learning_rate": 0.4},
                     native="never")  # fmt: skip

@@ -32,6 +32,8 @@ Array = Any
 Curve = list[tuple[int, float, float]]
 
 _ROWS = 256  # of the training data, looked at
+_FAINT = 0.05  # weights no larger than this hardly answer to the inputs
+_SELF_NAMED = ("unscaled_inputs", "rate_high", "rate_low", "batch_small")  # whose cause says the title again
 _CURVED = ("spiral", "circle", "xor", "moons", "pinwheel", "multi-gauss", "waves")
 
 
@@ -95,13 +97,18 @@ def examined(
             (), (Remedy(f"Batches of {min(10, context.count)}", {"batch_size": min(10, context.count)}),
                  Remedy("Default mode: the last batch may be smaller", {"mode": "default"})),
         ))  # fmt: skip
-    stuck = _stands_still(curve) and not _learnt(context, losses)
+    learnt = _learnt(context, losses)
+    stuck = _stands_still(curve) and not learnt
     if stuck and _straight(context):
         faults.append(_without_a_bend(context, losses, curve))
+    if stuck and _held_down(context, state, losses):
+        faults.append(_too_firm(context, state, losses, curve))
     for verdict in found.verdicts:
         # Noisy gradients and short steps are no fault while the loss falls, or once all is learnt.
         if verdict.kind in ("batch_small", "rate_low", "loss_pair") and (not stuck or faults):
             continue
+        if verdict.kind == "unscaled_inputs" and learnt:
+            continue  # it made no difference
         if verdict.kind == "label_range" and context.task.classes:
             continue  # tanh reaches ±1 only at infinity: the reference's choice
         faults.append(_of_verdict(verdict, found, context))
@@ -170,6 +177,33 @@ def _without_a_bend(context: Context, losses: Losses, curve: Curve) -> Fault:
     )  # fmt: skip
 
 
+def _held_down(context: Context, state: State, losses: Losses) -> bool:
+    """Whether what pulls the weights towards 0, rather than the data, decides where they are."""
+    s = context.settings
+    if s.regularization == "none" or not s.regularization_rate or s.initialiser == "zeros":
+        return False
+    return _largest(state) < _FAINT or losses.penalty > losses.train
+
+
+def _largest(state: State) -> float:
+    return max(float(np.abs(layer.weight).max(initial=0.0)) for layer in state.network.layers)
+
+
+def _too_firm(context: Context, state: State, losses: Losses, curve: Curve) -> Fault:
+    s = context.settings
+    tenth = s.regularization_rate / 10
+    return Fault(
+        "held_down", "Held down by regularisation",
+        f"{s.regularization.upper()} with a rate of {s.regularization_rate:g} pulls the weights towards 0 "
+        "more strongly than the data pull them away",
+        f"no weight is larger than {_largest(state):.2g}, and {_resting(context, losses, curve)}",
+        "lower the rate of the regularisation by ten and more, then let it grow again from there", (),
+        # From weights that are 0 the gradient is 0: the way back begins at the initial ones.
+        helpful(s, [Remedy("Begin again without regularisation", {"regularization": "none"}, True),
+                    Remedy(f"Begin again with a rate of {tenth:g}", {"regularization_rate": tenth}, True)]),
+    )  # fmt: skip
+
+
 def _at_rest(context: Context, losses: Losses, curve: Curve) -> Fault:
     """A loss that falls no more, and nothing wrong in the gradients."""
     s = context.settings
@@ -192,7 +226,8 @@ def sentence_of(
     faults: tuple[Fault, ...], context: Context, state: State, losses: Losses, curve: Curve
 ) -> str:
     if faults:
-        return f"{faults[0].title}: {faults[0].cause}."
+        title, cause = faults[0].title, faults[0].cause
+        return f"{cause[:1].upper()}{cause[1:]}." if faults[0].kind in _SELF_NAMED else f"{title}: {cause}."
     if not state.step:
         return "A sound start: gradients of a like size reach every layer."
     if context.task.classes and losses.accuracy is not None and _learnt(context, losses):
