@@ -34,6 +34,35 @@ def test_nan_stops_says_why_and_the_remedy_repairs(play: Callable[..., Any]) -> 
     assert page.evaluate("Number.isFinite(playground.frame.loss[0])")
 
 
+@pytest.mark.parametrize("width", [360, 800, 1280])
+def test_a_long_verdict_moves_nothing_and_can_be_read(
+    play: Callable[..., Any], axe: Callable[[Any], list[str]], width: int
+) -> None:
+    page = play(width=width, height=900)
+    height = page.evaluate("document.querySelector('#verdict').offsetHeight")
+    button(page, "Gallery").click()
+    page.locator("[data-id=explode]").click()
+    page.locator("#verdict").get_by_text("left the finite numbers first").wait_for(timeout=SECONDS)
+    assert page.evaluate("document.querySelector('#verdict').offsetHeight") == height
+    assert page.evaluate(
+        "[document.querySelector('#verdict'), ...document.querySelectorAll('#verdict button')]"
+        ".every((one) => one.scrollHeight <= one.clientHeight + 1)"
+    )
+    until(page, "document.querySelector('.losses .value').textContent === '∞'")
+    assert axe(page) == []
+
+
+def test_a_number_too_large_for_one_is_refused(play: Callable[..., Any]) -> None:
+    page = play()
+    for text in ("1/0", "1e400"):
+        page.get_by_label("Learning rate", exact=True).first.select_option("other")
+        field = page.get_by_label("Learning rate, any number")
+        field.fill(text)
+        field.press("Enter")
+        page.get_by_text(f"Got: {text}").wait_for()
+    assert settings(page)["learning_rate"] == 0.03
+
+
 def test_nan_then_rewind(play: Callable[..., Any]) -> None:
     page = play()
     button(page, "Gallery").click()
@@ -82,9 +111,17 @@ def test_points_by_click_and_by_typing(play: Callable[..., Any]) -> None:
     button(page, "Add point").click()
     until(page, "playground.data.points.length === 2")
     assert page.evaluate("playground.data.points[1]") == [-2, -3, -1]
+    page.get_by_label("x₁", exact=True).fill("3/4")
+    button(page, "Add point").click()
+    until(page, "playground.data.points.length === 3")
+    assert page.evaluate("playground.data.points[2]") == [0.75, -3, -1]
+    page.get_by_label("x₁", exact=True).fill("")
+    button(page, "Add point").click()
+    page.get_by_text("Expected two numbers for the point.").wait_for()
+    assert page.evaluate("playground.data.points.length") == 3
     button(page, "remove").click()
     plane.click(position={"x": 200, "y": 60})
-    until(page, "playground.data.points.length === 1")
+    until(page, "playground.data.points.length === 2")
     button(page, "Step").click()
     until(page, "playground.state.epoch === 1")
 
@@ -214,6 +251,24 @@ def test_two_settings_side_by_side(play: Callable[..., Any]) -> None:
     button(page, "Compare").click()
     until(page, "playground.rival === null")
     assert panel.is_hidden()
+
+
+def test_the_second_network_is_told_of_and_comes_back(play: Callable[..., Any]) -> None:
+    page = play()
+    listening = page.evaluate("playground.listeners.get('state').size")
+    button(page, "Compare").click()
+    panel = page.locator("#compare")
+    panel.get_by_text("B is as A").wait_for()
+    panel.get_by_label("Hidden layers").fill("5")
+    panel.get_by_label("Hidden layers").press("Enter")
+    panel.get_by_text("hidden 4, 2 → 5").wait_for()
+    page.evaluate("playground.rival.source.token = 'unknown'; playground.rival.source.socket.close()")
+    until(page, "playground.rival.source.token !== 'unknown' && String(playground.rival.state.sizes) === '2,5,1'")
+    button(page, "Compare").click()
+    until(page, "playground.rival === null")
+    assert page.evaluate("playground.listeners.get('state').size") == listening
+
+
 
 
 # ----------------------------------------------------------------------------------------------------- looks and access

@@ -14,6 +14,7 @@ import pytest
 from asking import WaitingPlayer
 
 import chainrule as cr
+from chainrule.base import trees
 from chainrule.base.errors import ChainruleError, DataError, OptionError
 from chainrule.optim import apply_updates, named
 from chainrule.play import course as course_module
@@ -566,6 +567,13 @@ def test_the_curve_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert header["curve"] == "replace"
     assert len(found["losses"]) == len(player.course.curve)
     assert found["losses"][-1, 0] == player.course.state.step
+
+
+def test_a_loss_beyond_all_numbers_is_said_to_be_infinite() -> None:
+    player = Player({"dataset": "plane", "hidden": [], "samples": 40}, native="never")
+    player.course.edit(lambda network: trees.map(lambda values: np.full_like(values, 1e200), network))
+    assert player.state()["loss"] == ["inf", "inf"]
+    assert parts(player.frame())[0]["loss"] == ["inf", "inf"]
 
 
 def test_losses_that_take_long_are_computed_with_frames(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,7 +76,7 @@ def test_new_data_keep_the_network_and_show_fresh_losses() -> None:
     before, old = player.course.state.network, player.state()
     found = data(player, "regenerate")
     assert player.course.state.network is before
-    assert found["state"]["loss_train"] != old["loss_train"]
+    assert found["state"]["loss"] != old["loss"]
     assert found["state"]["settings"]["data_seed"] is not None
     assert found["state"]["settings"]["seed"] == old["settings"]["seed"]
     player.answer({"do": "step", "unit": "epoch"})

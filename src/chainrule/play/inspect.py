@@ -83,6 +83,11 @@ def number(value: float | None) -> float | None:
     return None if value is None or not np.isfinite(value) else float(value)
 
 
+def loss_number(value: float) -> float | str | None:
+    """A loss as JSON has it: infinity in a word; None where it is unknown, or of no points."""
+    return number(value) if np.isfinite(value) or np.isnan(value) else "inf" if value > 0 else "-inf"
+
+
 def shades(values: Array, discretise: bool = False) -> Array:
     """Values as bytes: 1 … 255 for -1 … 1, 0 for NaN."""
     with np.errstate(all="ignore"):

@@ -29,7 +29,7 @@ from chainrule.play.context import make_context
 from chainrule.play.course import Course, Losses, Seen, losses_of
 from chainrule.play.datasets import Dataset, generate
 from chainrule.play.half import HalfSteps
-from chainrule.play.inspect import Budget, View, number
+from chainrule.play.inspect import Budget, View, loss_number, number
 from chainrule.play.messages import checked
 from chainrule.play.network import flat_biases, flat_weights
 from chainrule.play.own import dataset_of
@@ -314,7 +314,7 @@ class Player:
         context, network, losses = course.context, course.state.network, course.losses()
         found = keep.url(self)
         return {
-            **self.position(), **_losses(losses), "loss_train": number(losses.train), "loss_test": number(losses.test),
+            **self.position(), **_losses(losses),
             "settings": context.settings.to_json(), "until": course.state.step + self.todo.rows if self.todo else None,
             "activations": list(context.activations), "inputs": context.sizes[0], "outputs": context.sizes[-1],
             "classes": context.task.classes, "train_count": context.count,
@@ -353,5 +353,5 @@ class Player:
 
 def _losses(losses: Losses) -> Answer:
     accuracy = None if losses.accuracy is None else [number(losses.accuracy), number(losses.accuracy_test)]
-    both = [number(losses.train), number(losses.test)]
-    return {"loss": both, "penalty": number(losses.penalty), "accuracy": accuracy}
+    both = [loss_number(losses.train), loss_number(losses.test)]
+    return {"loss": both, "penalty": loss_number(losses.penalty), "accuracy": accuracy}

@@ -18,6 +18,13 @@ export function fixed(value, places = 3) {
   return Number.isFinite(value) ? value.toFixed(places).replace("-", MINUS) : number(value);
 }
 
+/** A loss: three places, and fewer digits where these would show zero or a long row; "–" where it is not known. */
+export function lossText(value) {
+  if (value === null || value === undefined) return "–";
+  const size = Math.abs(value);
+  return size >= 1e4 || (size > 0 && size < 0.001) ? number(value, size < 1 ? 2 : 4) : fixed(value, 3);
+}
+
 /** 12345 → "12,345". */
 export function count(value) {
   return Math.round(value).toLocaleString("en-US");
@@ -33,10 +40,11 @@ export function exact(value) {
   return String(value);
 }
 
-/** What a person typed, as a number: "−0.5", "1e-3", "3/4", "inf"; null when it is none. */
+/** What a person typed, as a number: "−0.5", "1e-3", "3/4"; null when it is none, or too large for one. */
 export function typed(text) {
   const plain = text.trim().replaceAll(MINUS, "-").replace(",", ".");
   const fraction = /^([+-]?\d+(?:\.\d+)?)\s*\/\s*(\d+(?:\.\d+)?)$/.exec(plain);
-  if (fraction) return Number(fraction[1]) / Number(fraction[2]);
-  return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(plain) ? Number(plain) : null;
+  const decimal = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(plain);
+  const value = fraction ? Number(fraction[1]) / Number(fraction[2]) : decimal ? Number(plain) : NaN;
+  return Number.isFinite(value) ? value : null;
 }

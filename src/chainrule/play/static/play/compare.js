@@ -1,6 +1,6 @@
 // Two settings side by side: a second network on the engine with the same seed, run by the same buttons.
 
-import { fixed, number } from "../format.js";
+import { lossText, number } from "../format.js";
 import { byId, h, toast } from "../ui.js";
 import { moreChoices } from "./choices.js";
 import { Curve } from "./curve.js";
@@ -14,6 +14,7 @@ export async function toggleCompare(app, button) {
   const panel = byId("compare");
   if (app.rival) {
     app.rival.source.close();
+    app.rival.end();
     app.rival = null;
     panel.hidden = true;
     button.setAttribute("aria-pressed", "false");
@@ -33,7 +34,18 @@ export async function toggleCompare(app, button) {
 
 async function start(app, panel) {
   const rival = new App();
-  rival.source = new LiveSource({ onframe: (frame, acknowledge) => rival.receive(frame, acknowledge) });
+  rival.source = new LiveSource({
+    onframe: (frame, acknowledge) => rival.receive(frame, acknowledge),
+    onevent: (event) => {
+      rival.take(event);
+      if (event.event === "stopped") toast(`B has stopped. ${event.sentence}`, { bad: true });
+    },
+    onstatus: (status, answer) => {
+      if (status !== "back" || !rival.state) return;
+      if (answer.resumed) rival.take(answer);
+      else rival.ask("load", { url: rival.state.url }, { quiet: true }); // the engine no longer has it
+    },
+  });
   const greeting = await rival.source.open();
   rival.choices = greeting.choices ?? app.choices;
   rival.state = greeting.state;
@@ -85,7 +97,7 @@ function build(app, rival) {
     return { i, cells };
   });
   const write = () => {
-    for (const { i, cells } of rows) [app.frame, rival.frame].forEach((frame, side) => { cells[side].textContent = frame?.loss ? fixed(frame.loss[i] ?? NaN, 3) : "–"; });
+    for (const { i, cells } of rows) [app.frame, rival.frame].forEach((frame, side) => { cells[side].textContent = lossText(frame?.loss?.[i]); });
   };
   rival.on("state", ({ settings, images }) => {
     learning.update(settings.learning_rate);
@@ -96,7 +108,7 @@ function build(app, rival) {
     others.forEach((one) => one.sync(settings));
     differs.textContent = difference(app.state.settings, settings);
   });
-  app.on("state", () => { if (app.rival === rival) differs.textContent = difference(app.state.settings, rival.state.settings); });
+  const unlisten = app.on("state", () => { differs.textContent = difference(app.state.settings, rival.state.settings); });
   rival.on("frame", (frame) => {
     write();
     const shape = frame.shapes.output;
@@ -106,10 +118,15 @@ function build(app, rival) {
     rival.losses = [];
     curve.draw();
   });
-  document.addEventListener("themechange", () => {
+  const restyle = () => {
     heat.restyle();
     curve.draw();
-  });
+  };
+  document.addEventListener("themechange", restyle);
+  rival.end = () => {
+    unlisten();
+    document.removeEventListener("themechange", restyle);
+  };
 }
 
 function difference(a, b) {

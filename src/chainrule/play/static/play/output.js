@@ -1,6 +1,6 @@
 // The output: losses and accuracy, the large picture with the data, the curve of the loss, the confusion matrix.
 
-import { fixed, number, percent } from "../format.js";
+import { fixed, lossText, number, percent } from "../format.js";
 import { byId, eachFrame, h, s } from "../ui.js";
 import { Curve } from "./curve.js";
 import { HeatMap } from "./heatmap.js";
@@ -145,9 +145,6 @@ export function buildOutput(app) {
   });
   said.textContent = base();
 }
-
-/** Three places, and an exponent for what these would show as zero. */
-const lossText = (value) => (value !== null && value > 0 && value < 0.001 ? number(value, 2) : fixed(value ?? NaN, 3));
 
 const dot = (colour) => s("svg", { width: 10, height: 10, viewBox: "0 0 10 10", "aria-hidden": "true" }, s("circle", { cx: 5, cy: 5, r: 5, fill: colour }));
 

@@ -1,9 +1,11 @@
 // Points of one's own: click on the plane to add and remove, or paste a table and choose two columns and a label.
 
-import { count } from "../format.js";
+import { count, typed } from "../format.js";
 import { h, say, toast } from "../ui.js";
 import { classColour, valueColour } from "./colour.js";
 import { numberField, select } from "./widgets.js";
+
+const MOST = 900_000; // characters of a table: what a message may carry
 
 export function ownData(app) {
   const labels = h("div", { class: "chips", role: "group", "aria-label": "Label of new points" });
@@ -33,7 +35,7 @@ export function ownData(app) {
   };
   const x1 = numberField("x₁", () => {});
   const x2 = numberField("x₂", () => {});
-  const add = h("button", { type: "button", onclick: () => place(app, [Number(x1.box.value), Number(x2.box.value)]) }, "Add point");
+  const add = h("button", { type: "button", onclick: () => place(app, [typed(x1.box.value), typed(x2.box.value)]) }, "Add point");
   x1.update(0);
   x2.update(0);
   const table = csv(app);
@@ -65,6 +67,7 @@ export async function place(app, [x1, x2]) {
 
 /** Paste or open a table; after it was read, choose which columns are x₁, x₂ and the label. */
 function csv(app) {
+  const tooLarge = (size) => { problem.textContent = size > MOST ? "The table is too large.\nExpected: at most 900 kB." : ""; return size > MOST; };
   const text = h("textarea", { id: "csv", rows: 4, spellcheck: "false", placeholder: "x1,x2,label\n0.5,1.2,1\n−1,0.3,−1" });
   const problem = h("p", { class: "problem", role: "alert" });
   const columns = h("div", { class: "stack" });
@@ -73,15 +76,13 @@ function csv(app) {
   const file = h("input", { type: "file", accept: ".csv,text/csv,text/plain", "aria-label": "Open a CSV file", onchange: async () => {
     const [chosen] = file.files;
     if (!chosen) return;
-    if (chosen.size > 900_000) {
-      problem.textContent = "The file is too large.\nExpected: at most 900 kB.";
-      return;
-    }
+    if (tooLarge(chosen.size)) return;
     text.value = await chosen.text();
+    file.value = ""; // so that the same file can be chosen again
     send(false);
   } });
   const send = async (chosen) => {
-    problem.textContent = "";
+    if (tooLarge(text.value.length)) return;
     const fields = { text: text.value };
     if (chosen) Object.assign(fields, { columns: pickers.slice(0, 2).map((one) => one.box.value), target: pickers[2].box.value, problem: kind.box.value });
     try {

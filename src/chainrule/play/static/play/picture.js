@@ -43,6 +43,11 @@ export function picture(app) {
   const pen = canvas.getContext("2d");
   pen.setTransform(2, 0, 0, 2, 0, 0);
   paint(pen, { plan, frame, colour: app.view.colour, discretise: app.view.discretise, pictures: (layer, node) => node.picture ?? null }, new Thumbnails());
+  pen.fillStyle = ink("--ink");
+  pen.font = `13px ${ink("--sans")}`;
+  pen.textAlign = "right";
+  pen.textBaseline = "middle";
+  for (const node of plan.nodes[0]) if (node.feature) pen.fillText(featureName(node.feature), node.x - node.size / 2 - 8, node.y);
   pen.globalCompositeOperation = "destination-over";
   pen.fillStyle = ink("--panel");
   pen.fillRect(0, 0, plan.width, plan.height);

@@ -66,9 +66,11 @@ function leftOut(app, changed) {
 async function open(app, file, dialog) {
   const [chosen] = file.files;
   if (!chosen) return;
+  const text = await chosen.text();
+  file.value = ""; // so that the same file can be chosen again
   let state = null;
   try {
-    state = JSON.parse(await chosen.text());
+    state = JSON.parse(text);
   } catch {
     toast("This file is not JSON.\nExpected: a state that was saved here.", { bad: true });
     return;

@@ -172,11 +172,6 @@ export class RecordedSource {
   }
 }
 
-/** The name of a question in a recording: "explain weight 0 1 0". */
-function question(action, fields) {
-  return [action, ...["what", "layer", "to", "from"].filter((name) => name in fields).map((name) => fields[name])].join(" ");
-}
-
 function pick({ epoch, step, batch, example, phase }) {
   return { epoch, step, batch, example, phase };
 }

@@ -22,9 +22,11 @@ export class App {
     this.show = eachFrame(() => this.draw());
   }
 
+  /** Listen from now on; the answer ends it. */
   on(name, listener) {
-    if (!this.listeners.has(name)) this.listeners.set(name, []);
-    this.listeners.get(name).push(listener);
+    if (!this.listeners.has(name)) this.listeners.set(name, new Set());
+    this.listeners.get(name).add(listener);
+    return () => this.listeners.get(name).delete(listener);
   }
 
   emit(name, value) {

@@ -16,7 +16,14 @@ export function buildVerdict(app) {
   const said = h("p", { class: "said" }, "Press play: the network learns, and this line says how it fares.");
   const why = h("p", { class: "why" });
   const remedies = h("div", { class: "remedies" });
-  root.append(mark, h("div", { role: "status", "aria-live": "polite" }, said, why), remedies);
+  const words = h("div", { class: "words", role: "status", "aria-live": "polite" }, said, why);
+  root.append(mark, words, remedies);
+  const reach = () => { // what scrolls must be reached by keyboard
+    words.scrollTop = 0;
+    if (words.scrollHeight > words.clientHeight) words.tabIndex = 0;
+    else words.removeAttribute("tabindex");
+  };
+  new ResizeObserver(reach).observe(words);
   let shown = "";
 
   const show = (verdict) => {
@@ -38,6 +45,7 @@ export function buildVerdict(app) {
         later();
       }
     } }, label)), verdict.not_finite ? h("button", { type: "button", onclick: () => app.ask("rewind") }, "Rewind") : "");
+    reach();
   };
   const calm = () => {
     shown = "";
