@@ -154,6 +154,17 @@ def test_typing_an_expression_right_and_wrong(walk: Callable[..., Any], console:
     expect(page.locator('.node:has(.symbol:text-is("q")) .gradient')).to_have_text(f"∂ {wanted:.4g}")
 
 
+@pytest.mark.parametrize("name", ["x", "x" * 400])
+def test_a_lone_variable_has_no_graph_and_is_walked_through(walk: Callable[..., Any], name: str) -> None:
+    page = walk()
+    page.fill("#expression", name)
+    page.press("#expression", "Enter")
+    page.locator("#card").get_by_text("step 0 of 3").wait_for()
+    page.locator("#buttons button").last.click()
+    page.locator("#card").get_by_text("step 3 of 3").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
 def test_fan_out_is_shown_as_a_sum(walk: Callable[..., Any]) -> None:
     page = walk(address("a = sin(x); L = a*x + exp(a)", {"x": 0.4}, step=9))
     expect(page.locator("#card")).to_contain_text("Sum over uses")

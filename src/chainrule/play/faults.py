@@ -232,13 +232,18 @@ def sentence_of(
         return "A sound start: gradients of a like size reach every layer."
     if context.task.classes and losses.accuracy is not None and _learnt(context, losses):
         test = losses.accuracy_test
-        of_test = "" if test is None or not np.isfinite(test) else f" and {test:.0%} of the test points"
-        return f"It has learnt: {losses.accuracy:.0%} of the training points{of_test} right."
+        of_test = "" if test is None or not np.isfinite(test) else f" and {_share(test)} of the test points"
+        return f"It has learnt: {_share(losses.accuracy)} of the training points{of_test} right."
     if _learnt(context, losses):
         return f"It has learnt: the loss is {losses.train:.2g}."
     began = curve[0][1] if curve else losses.train
     return f"It learns: the loss has come from {began:.3g} to {losses.train:.3g}."
 
+
+
+def _share(part: float) -> str:
+    """In whole percent, rounded down: 100% is said of all alone."""
+    return f"{int(100 * part + 1e-9)}%"
 
 
 def _of_verdict(verdict: Verdict, found: Report, context: Context) -> Fault:

@@ -45,7 +45,9 @@ export class Curve {
   #nothing() {
     this.svg.replaceChildren();
     this.svg.setAttribute("aria-label", "no picture");
-    this.caption.textContent = this.walk.editable ? "This step is a function of arrays: it has no picture in the plane." : "Without its expression a saved explanation has no curves.";
+    this.heading.textContent = "Local function";
+    this.caption.textContent = this.key === null ? "Go on, or click a box: its function is drawn here."
+      : this.walk.editable ? "This step is a function of arrays: it has no picture in the plane." : "Without its expression a saved explanation has no curves.";
   }
 
   #local(curve) {

@@ -135,6 +135,8 @@ export class Graph {
   #arrange(force = false) {
     const room = this.place.clientWidth || 800;
     const { nodes } = this.walk;
+    this.svg.classList.toggle("none", !nodes.length); // a lone variable: nothing is computed from it
+    if (!nodes.length) return;
     const ranks = 1 + Math.max(...nodes.map((n) => n.rank));
     const least = Math.min(...nodes.map((n) => n.height));
     const span = 1 + Math.max(...nodes.map((n) => n.height)) - least;
