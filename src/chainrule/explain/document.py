@@ -82,7 +82,7 @@ def document(explanation: Explanation) -> str:
     parts = [
         _PREAMBLE,
         rf"{{\Large\bfseries\texttt{{{words(explanation.function[:300])}}}}}",
-        rf"\[ {explanation.key} \]",
+        rf"$\displaystyle {explanation.key}$",  # not \[ \], which would not break a long chain into lines
         r"\subsection*{Symbols}",
         _symbols(explanation),
         r"\subsection*{Forward pass}",
