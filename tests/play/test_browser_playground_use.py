@@ -61,6 +61,8 @@ def test_a_number_too_large_for_one_is_refused(play: Callable[..., Any]) -> None
         field.press("Enter")
         page.get_by_text(f"Got: {text}").wait_for()
     assert settings(page)["learning_rate"] == 0.03
+    shown = page.get_by_label("Learning rate", exact=True).first.locator("option").all_text_contents()
+    assert shown[:3] == ["0.00001", "0.0001", "0.001"]
 
 
 def test_nan_then_rewind(play: Callable[..., Any]) -> None:

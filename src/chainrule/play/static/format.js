@@ -35,9 +35,9 @@ export function percent(value, places = 1) {
   return Number.isFinite(value) ? `${(100 * value).toFixed(places)} %` : "–";
 }
 
-/** A number as a program reads it back, all digits. */
-export function exact(value) {
-  return String(value);
+/** A number that was chosen, without zeros at its end: 0.03, 0.00001, 1e−7. */
+export function plain(value) {
+  return String(Number(value.toPrecision(6))).replaceAll("-", MINUS);
 }
 
 /** What a person typed, as a number: "−0.5", "1e-3", "3/4"; null when it is none, or too large for one. */

@@ -1,6 +1,6 @@
 // Two settings side by side: a second network on the engine with the same seed, run by the same buttons.
 
-import { lossText, number } from "../format.js";
+import { lossText, plain } from "../format.js";
 import { byId, h, toast } from "../ui.js";
 import { moreChoices } from "./choices.js";
 import { Curve } from "./curve.js";
@@ -131,6 +131,6 @@ function build(app, rival) {
 
 function difference(a, b) {
   const names = Object.keys(b).filter((name) => JSON.stringify(a[name]) !== JSON.stringify(b[name]));
-  const said = (value) => (typeof value === "number" ? number(value, 6) : Array.isArray(value) ? value.join(", ") || "none" : String(value));
+  const said = (value) => (typeof value === "number" ? plain(value) : Array.isArray(value) ? value.join(", ") || "none" : String(value));
   return names.length ? `B differs: ${names.map((name) => `${name.replaceAll("_", " ")} ${said(a[name])} → ${said(b[name])}`).join("; ")}.` : "B is as A. Change something.";
 }

@@ -1,7 +1,7 @@
 // Labelled controls that can be told the engine's value: each is {element, update(value, …)}. They never hold a value of
 // their own: a change is sent, and what the engine then says is shown.
 
-import { number, typed } from "../format.js";
+import { plain, typed } from "../format.js";
 import { h, toast } from "../ui.js";
 
 let made = 0;
@@ -40,7 +40,7 @@ export function rate(label, values, onchange, { title, none } = {}) {
   let shown = NaN;
   const fill = () => {
     const all = [...new Set([...values, ...(Number.isFinite(shown) ? [shown] : [])])].sort((a, b) => a - b);
-    box.replaceChildren(none ? h("option", { value: "none" }, none) : "", ...all.map((value) => h("option", { value }, number(value, 6))),
+    box.replaceChildren(none ? h("option", { value: "none" }, none) : "", ...all.map((value) => h("option", { value }, plain(value))),
       h("option", { value: "other" }, "other…"));
     box.value = shown === null ? "none" : String(shown);
   };
