@@ -7,10 +7,32 @@ import { h, toast } from "../ui.js";
 let made = 0;
 const fresh = (name) => `${name}-${++made}`;
 
+/** What the engine says is shown once it has answered every change: an answer to the last but one must not move a control
+ *  under the hand that goes on changing it. */
+function inTurn(onchange, show) {
+  let waiting = 0;
+  let newest = null;
+  return {
+    async send(value) {
+      waiting += 1;
+      try {
+        await onchange(value);
+      } finally {
+        waiting -= 1;
+        if (waiting === 0 && newest) show(...newest);
+      }
+    },
+    update(...said) {
+      newest = said;
+      if (waiting === 0) show(...said);
+    },
+  };
+}
+
 /** A labelled drop-down. Options are values, or [value, name]. */
 export function select(label, options, onchange, { title } = {}) {
   const id = fresh("select");
-  const box = h("select", { id, title, onchange: () => onchange(box.value) });
+  const box = h("select", { id, title, onchange: () => turn.send(box.value) });
   let known = "";
   const fill = (list) => {
     const pairs = list.map((option) => (Array.isArray(option) ? option : [String(option), String(option)]));
@@ -20,16 +42,12 @@ export function select(label, options, onchange, { title } = {}) {
     box.replaceChildren(...pairs.map(([value, name]) => h("option", { value }, name)));
   };
   fill(options);
-  return {
-    element: h("div", { class: "field" }, h("label", { for: id }, label), box),
-    box,
-    update(value, list, disabled = false) {
-      if (list) fill(list);
-      if (document.activeElement !== box || box.value === String(value)) box.value = String(value);
-      else queueMicrotask(() => { box.value = String(value); });
-      box.disabled = disabled;
-    },
-  };
+  const turn = inTurn(onchange, (value, list, disabled = false) => {
+    if (list) fill(list);
+    box.value = String(value);
+    box.disabled = disabled;
+  });
+  return { element: h("div", { class: "field" }, h("label", { for: id }, label), box), box, update: turn.update };
 }
 
 /** A number out of usual values, or any other one typed after choosing "other…". */
@@ -53,10 +71,10 @@ export function rate(label, values, onchange, { title, none } = {}) {
     const value = typed(field.value);
     if (value === null) toast(`Expected a number for “${label}”, such as 0.03 or 1e-4.\nGot: ${field.value || "nothing"}`, { bad: true });
     back();
-    if (value !== null) onchange(value);
+    if (value !== null) turn.send(value);
   };
   box.addEventListener("change", () => {
-    if (box.value !== "other") return onchange(box.value === "none" ? null : Number(box.value));
+    if (box.value !== "other") return turn.send(box.value === "none" ? null : Number(box.value));
     box.hidden = true;
     field.hidden = false;
     field.value = shown === null ? "" : String(shown);
@@ -70,18 +88,15 @@ export function rate(label, values, onchange, { title, none } = {}) {
   });
   field.addEventListener("blur", () => { if (!field.hidden) back(); });
   fill();
-  return {
-    element: h("div", { class: "field" }, h("label", { for: id }, label), box, field),
-    box,
-    update(value, disabled = false) {
-      if (!Object.is(shown, value)) {
-        shown = value;
-        fill();
-      }
-      box.value = value === null ? "none" : String(value);
-      box.disabled = disabled;
-    },
-  };
+  const turn = inTurn(onchange, (value, disabled = false) => {
+    if (!Object.is(shown, value)) {
+      shown = value;
+      fill();
+    }
+    box.value = value === null ? "none" : String(value);
+    box.disabled = disabled;
+  });
+  return { element: h("div", { class: "field" }, h("label", { for: id }, label), box, field), box, update: turn.update };
 }
 
 /** A labelled slider; `show` writes its value beside the label. The change is sent when it is let go. */
@@ -90,17 +105,14 @@ export function slider(label, { min, max, step = 1, show = String }, onchange) {
   const out = h("output", { for: id });
   const box = h("input", { id, type: "range", min, max, step });
   box.addEventListener("input", () => { out.textContent = show(Number(box.value)); });
-  box.addEventListener("change", () => onchange(Number(box.value)));
-  return {
-    element: h("div", { class: "slider" }, h("div", { class: "top" }, h("label", { for: id }, label), out), box),
-    box,
-    update(value, most, disabled = false) {
-      if (most) box.max = most;
-      box.value = value;
-      box.disabled = disabled;
-      out.textContent = show(value);
-    },
-  };
+  box.addEventListener("change", () => turn.send(Number(box.value)));
+  const turn = inTurn(onchange, (value, most, disabled = false) => {
+    if (most) box.max = most;
+    box.value = value;
+    box.disabled = disabled;
+    out.textContent = show(value);
+  });
+  return { element: h("div", { class: "slider" }, h("div", { class: "top" }, h("label", { for: id }, label), out), box), box, update: turn.update };
 }
 
 /** A row of buttons of which one is pressed. Options are [value, name, title]. */
