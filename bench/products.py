@@ -2,8 +2,10 @@
 
 The peak is a loop of independent fused multiply-adds, measured in the same run.  On one thread, times are of that
 thread's processor, so that other work on the machine counts less; on all cores they are of the wall clock, and our
-chunks run in the thread pool.  The median of many alternating calls counts: on virtual machines a thread's clock may
-lose time that others took, so that the best can be better than the machine.
+chunks run in the thread pool.  The contestants take turns of several calls each, with a pause before: the threads of
+the last one spin on for a while after their work, on the cores that the next one needs.  The median of many calls
+counts: on virtual machines a thread's clock may lose time that others took, so that the best can be better than the
+machine.
 Does not do: pinning; products whose operands are not in the caches yet.
 """
 
@@ -13,7 +15,7 @@ import ctypes
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from statistics import median
-from time import perf_counter, thread_time
+from time import perf_counter, sleep, thread_time
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -89,11 +91,23 @@ def operands(case: Case, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarr
     return a, b, c, spec
 
 
-def _once(call: Callable[[], object], repeats: int, clock: Callable[[], float]) -> float:
-    start = clock()
-    for _ in range(repeats):
+_TURN = 5  # measurements in a turn
+_PAUSE = 0.05  # seconds
+
+
+def _turn(call: Callable[[], object], repeats: int, clock: Callable[[], float], pause: float) -> list[float]:
+    """Seconds a call, several times, after the others' threads have parked and one's own are awake."""
+    sleep(pause)
+    until = perf_counter() + pause / 10
+    while perf_counter() < until:
         call()
-    return (clock() - start) / repeats
+    found = []
+    for _ in range(_TURN):
+        start = clock()
+        for _ in range(repeats):
+            call()
+        found.append((clock() - start) / repeats)
+    return found
 
 
 @contextmanager
@@ -146,7 +160,7 @@ def measure(case: Case, target: Target, pool: Pool, seconds: float, top: float) 
         end = perf_counter() + seconds
         while True:
             for name, call in calls.items():
-                taken[name].append(_once(call, repeats, thread_time if alone else perf_counter))
+                taken[name] += _turn(call, repeats, *((thread_time, 0.0) if alone else (perf_counter, _PAUSE)))
             if perf_counter() > end:
                 break
     rates = {name: kernel.flops / median(times) / 1e9 for name, times in taken.items()}

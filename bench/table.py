@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench import rows
+from bench.contest import PeerError
 from bench.engine import duration
 from bench.measure import environment
 from bench.outcome import Outcome
@@ -62,7 +63,11 @@ def run(
     outcomes = []
     for name, measure in chosen.items():
         print(f"{name} …", file=sys.stderr, flush=True)
-        outcomes.append(measure(setting))
+        try:
+            outcomes.append(measure(setting))
+        except PeerError as error:  # one row that can't be measured does not lose the others
+            notes.append(f"{name}: {error}")
+            continue
         _write(out / f"{name}.json", outcomes[-1].to_json())
     notes += [note for outcome in outcomes for note in outcome.notes]
     _write(out / "table.json", {
