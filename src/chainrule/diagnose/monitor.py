@@ -36,6 +36,7 @@ from chainrule.train.step import four_arguments
 _SMALL_UPDATE = 1e-4  # beyond this the update is large enough that no longer step needs to be tried
 _TRIED_EVERY = 4  # small steps: how far one may go changes slowly, and trying costs several forward passes
 _WITH_NUMPY = 10  # calls before a program is compiled
+_SMALL = 1_000_000  # bytes of a model whose steps leave other cores room: larger ones keep all of them busy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +110,8 @@ class TrainingMonitor:
         arguments = (optimizer_state, *trees.leaves((model, x, y, key)), *self._captured)
         self._look = _Program(look, arguments)
         self._along = functools.cache(lambda: _Program(along, arguments))
-        self._queue = Queue(self._measure, beside=self._look.native and has_idle_core())
+        small = sum(a.nbytes for a in trees.leaves(model)) <= _SMALL
+        self._queue = Queue(self._measure, beside=self._look.native and small and has_idle_core())
 
     def _measure(self, step: int, arrays: Sequence[Any]) -> None:
         given = [*arrays, *self._captured]
