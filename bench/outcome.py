@@ -60,5 +60,6 @@ class Outcome:
         """The row in the file of the whole table: also its goals, whether they are met, and how it was found."""
         return {
             "name": self.name, **self.to_json(), "goals": self.goals, "share_goal": self.share_goal,
-            "limit": self.limit, "met": self.met(), "notes": self.notes, "details": self.details,
+            "peak_gflops": self.peak, "limit": self.limit, "met": self.met(), "notes": self.notes,
+            "details": self.details,
         }  # fmt: skip

@@ -5,14 +5,12 @@ The page as it learns, a weight looked into, a half-step back, a run that broke,
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
+from rooms import rooms
 
 TO = Path(__file__).parent / "images"
 PATIENCE = 60  # seconds
@@ -102,22 +100,13 @@ def taken(browser: Browser, url: str, name: str, prepare: Callable[[Any], None],
 
 def main() -> None:
     """All of them, from one server."""
-    command = [sys.executable, "-m", "chainrule.cli.main", "play", "--no-browser", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server, sync_playwright() as running:
-        try:
-            assert server.stdout is not None
-            url = server.stdout.readline().strip()
-            path = shutil.which("chromium") or shutil.which("google-chrome") or running.chromium.executable_path
-            browser = running.chromium.launch(executable_path=path, args=["--no-sandbox"])
-            taken(browser, url, "playground", learning, (1280, 940))
-            taken(browser, url, "inside", inside, (1440, 1500), part="#inspector")
-            taken(browser, url, "backward", backward, (1280, 1000), part="#net")
-            taken(browser, url, "broken", broken, (1280, 760))
-            taken(browser, url, "classes", classes, (1280, 940), dark=True)
-            taken(browser, url, "phone", learning, (360, 780), dark=True)
-            browser.close()
-        finally:
-            server.terminate()
+    with rooms() as (browser, url):
+        taken(browser, url, "playground", learning, (1280, 940))
+        taken(browser, url, "inside", inside, (1440, 1500), part="#inspector")
+        taken(browser, url, "backward", backward, (1280, 1000), part="#net")
+        taken(browser, url, "broken", broken, (1280, 760))
+        taken(browser, url, "classes", classes, (1280, 940), dark=True)
+        taken(browser, url, "phone", learning, (360, 780), dark=True)
 
 
 if __name__ == "__main__":

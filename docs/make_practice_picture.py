@@ -5,13 +5,10 @@ An exercise of the practice room as it is answered by who lets the second contri
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import sync_playwright
+from rooms import rooms
 
 from chainrule.play.practice.exercise import Exercise, exercise
 from chainrule.play.practice.grading import entered
@@ -21,11 +18,9 @@ ITEM = exercise("fanout", 3, 101)
 BEFORE = [("path", 1, seed) for seed in range(4)] + [("local", 1, seed) for seed in range(2)] + [("edge", 1, 0)]
 
 
-def take(url: str) -> None:
+def take() -> None:
     """Answer a few exercises, so that the skills have points, then the one of the picture."""
-    with sync_playwright() as running:
-        path = shutil.which("chromium") or shutil.which("google-chrome") or running.chromium.executable_path
-        browser = running.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    with rooms() as (browser, url):
         page = browser.new_page(viewport={"width": 1180, "height": 900}, color_scheme="light")
         page.goto(f"{url}practice")
         for name, level, seed in BEFORE:
@@ -46,7 +41,6 @@ def take(url: str) -> None:
         page.evaluate("scrollTo(0, 0); document.activeElement.blur()")
         page.wait_for_timeout(400)
         page.screenshot(path=TO)
-        browser.close()
 
 
 def show(page: Any, item: Exercise) -> None:
@@ -56,11 +50,5 @@ def show(page: Any, item: Exercise) -> None:
 
 
 if __name__ == "__main__":
-    command = [sys.executable, "-m", "chainrule.cli.main", "play", "--no-browser", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        try:
-            assert server.stdout is not None
-            take(server.stdout.readline().strip())
-        finally:
-            server.terminate()
+    take()
     print(f"written: {TO}")

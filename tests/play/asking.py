@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from chainrule.play.player import Player
@@ -22,6 +23,22 @@ class WaitingPlayer(Player):
                 self.run(0.5)
             found["state"] = self.state()
         return found
+
+
+SMALL = {"samples": 60, "hidden": [3, 2], "batch_size": 7}
+
+
+def player_of(**settings: Any) -> Player:
+    return WaitingPlayer({**SMALL, **settings}, native="never")
+
+
+def weights(player: Player) -> list[np.ndarray[Any, Any]]:
+    return [a for layer in player.course.state.network.layers for a in (layer.weight, layer.bias)]
+
+
+def settle(player: Player) -> None:
+    while player.run(0.2):
+        pass
 
 
 TRAJECTORIES = ("default_circle_tanh_4_2", "spiral_relu_8_8_batch30_leftover", "xor_relu_4_L1_dead")

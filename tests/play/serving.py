@@ -30,6 +30,7 @@ class Frame:
         base = 4 + length
         sections = {}
         for one in header["sections"]:
+            assert one["offset"] % 8 == 0, "every section begins at a multiple of 8"
             dtype, shape = np.dtype(one["dtype"]).newbyteorder("<"), one["shape"]
             values = np.frombuffer(data, dtype, int(np.prod(shape)), base + one["offset"])
             sections[one["name"]] = values.reshape(shape)
@@ -192,3 +193,12 @@ def serving(**options: Any) -> Iterator[Served]:
         server.should_exit = True
         thread.join(10)
     assert not thread.is_alive(), "the server did not end"
+
+
+def handshake(served: Served) -> bytes:
+    """The request with which a WebSocket begins."""
+    lines = [
+        "GET /ws HTTP/1.1", f"Host: 127.0.0.1:{served.port}", f"Origin: {served.url}", "Upgrade: websocket",
+        "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", "", "",
+    ]  # fmt: skip
+    return "\r\n".join(lines).encode()

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import hostile
 import httpx
 import pytest
-from serving import Client, Served, serving
+from serving import Client, Served, handshake, serving
 from websockets.exceptions import ConnectionClosed
 
 from chainrule.play import stream, web
@@ -176,7 +176,7 @@ def test_hostile_frames_below_the_messages(server: Served) -> None:
     rng = random.Random(3)
     for _ in range(100):
         with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as bare:
-            bare.sendall(_handshake(server))
+            bare.sendall(handshake(server))
             assert bare.recv(4096).startswith(b"HTTP/1.1 101")
             bare.sendall(rng.choice([
                 rng.randbytes(rng.randrange(1, 100)), b"\x81\x85\0\0\0\0\xff\xfe\xfd\xfc\xfb", b"\x81\x05hello",
@@ -189,14 +189,6 @@ def test_hostile_frames_below_the_messages(server: Served) -> None:
                 assert time.monotonic() < end
     with server.client() as client:
         client.ask("pause")
-
-
-def _handshake(server: Served) -> bytes:
-    lines = [
-        "GET /ws HTTP/1.1", f"Host: 127.0.0.1:{server.port}", f"Origin: {server.url}", "Upgrade: websocket",
-        "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", "", "",
-    ]  # fmt: skip
-    return "\r\n".join(lines).encode()
 
 
 def test_the_log_would_show_a_traceback(caplog: pytest.LogCaptureFixture) -> None:

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from asking import SMALL, settle, weights
 from asking import WaitingPlayer as Player
 
 from chainrule.base.errors import ChainruleError, DataError
 from chainrule.play.settings import LIMITS
 
-SMALL = {"samples": 60, "hidden": [3, 2], "batch_size": 7}
 CASES: list[dict[str, Any]] = [
     {}, {"optimizer": "adam"}, {"optimizer": "nadam", "loss": "cross-entropy"},
     {"mode": "compatible", "samples": None, "regularization": "l1", "regularization_rate": 0.3, "batch_size": 11},
@@ -22,17 +22,8 @@ CASES: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
-def weights(player: Player) -> list[np.ndarray[Any, Any]]:
-    return [a for layer in player.course.state.network.layers for a in (layer.weight, layer.bias)]
-
-
 def same(one: Player, two: Player) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(weights(one), weights(two), strict=True))
-
-
-def settle(player: Player) -> None:
-    while player.run(0.2):
-        pass
 
 
 def trained(**settings: Any) -> Player:

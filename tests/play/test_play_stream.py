@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from counting import CountingPlayer
-from serving import Client, Frame, Refusal, Served, serving
+from serving import Client, Frame, Refusal, Served, handshake, serving
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from chainrule.play import stream
@@ -359,14 +359,6 @@ def test_errors_that_nobody_reads_do_not_pile_up(
         assert 100 < longest <= 4 * stream.QUEUED + 1
         with served.client() as client:
             client.ask("state")
-
-
-def handshake(served: Served) -> bytes:
-    lines = [
-        "GET /ws HTTP/1.1", f"Host: 127.0.0.1:{served.port}", f"Origin: {served.url}", "Upgrade: websocket",
-        "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", "", "",
-    ]  # fmt: skip
-    return "\r\n".join(lines).encode()
 
 
 def test_slow_answers_do_not_hold_up_acknowledgements(served: Served) -> None:

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from asking import SMALL
 from asking import WaitingPlayer as Player
 
 from chainrule.base.errors import ChainruleError, DataError
 from chainrule.explain.jsonform import schema
 
-SMALL = {"samples": 60, "hidden": [3, 2], "batch_size": 7}
 CASES: list[dict[str, Any]] = [
     {}, {"activation": "relu", "optimizer": "adam"}, {"activation": "sigmoid", "loss": "cross-entropy"},
     {"dataset": "blobs", "classes": 3, "loss": "cross-entropy", "activation": "elu"},
