@@ -36,7 +36,7 @@ from chainrule.train.step import four_arguments
 _SMALL_UPDATE = 1e-4  # beyond this the update is large enough that no longer step needs to be tried
 _TRIED_EVERY = 4  # small steps: how far one may go changes slowly, and trying costs several forward passes
 _WITH_NUMPY = 10  # calls before a program is compiled
-_SMALL = 1_000_000  # bytes of a model whose steps leave other cores room: larger ones keep all of them busy
+_SMALL = 100_000  # bytes of a model whose steps leave other cores room: larger ones keep all of them busy
 
 
 @dataclasses.dataclass(frozen=True)
