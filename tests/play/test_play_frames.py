@@ -12,6 +12,7 @@ from serving import Frame
 from chainrule.base import trees
 from chainrule.base.errors import DataError
 from chainrule.play import course as course_module
+from chainrule.play import inspect as frames
 from chainrule.play.player import Player
 
 
@@ -42,6 +43,35 @@ def test_a_frame_says_where_it_stands() -> None:
     assert again["curve"] == "append"
     assert len(more["losses"]) == 0
     assert again["frame"] == header["frame"] + 1
+
+
+def test_settings_changed_while_a_frame_is_made_are_in_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    player = player_of()
+    confusion = frames.confusion
+
+    def changed_meanwhile(*given: Any) -> Any:
+        table = confusion(*given)
+        if player.settings.dataset != "pinwheel":
+            player.answer({"do": "set", "settings": {"dataset": "pinwheel"}})
+            player._budgets["pictures"].cost = 1e6  # as long as a picture of the largest network may take
+        return table
+
+    monkeypatch.setattr(frames, "confusion", changed_meanwhile)
+    assert parts(player.frame())[1]["confusion"].shape == (2, 2)
+    _, found = parts(player.frame())
+    assert found["confusion"].shape == (3, 3)
+    assert {"output", "nodes", "gradients"} <= found.keys()
+
+
+def test_while_it_trains_slow_parts_wait_for_their_share_of_the_time() -> None:
+    player = player_of()
+    player.frame()
+    for budget in player._budgets.values():
+        budget.cost = 1e6
+    player.answer({"do": "play"})
+    assert not {"output", "nodes", "confusion", "gradients"} & parts(player.frame())[1].keys()
+    player.answer({"do": "pause"})
+    assert {"output", "nodes", "confusion", "gradients"} <= parts(player.frame())[1].keys()
 
 
 def test_pictures_are_the_network_over_the_plane() -> None:

@@ -105,7 +105,7 @@ class Player:
         self._frames, self._sent = 0, (-1, 0)
         self._rate, self._counted = 0.0, (0.0, 0)
         self._pictures = inspect.Pictures()
-        self._budgets = {name: Budget() for name in ("pictures", "measure", "losses", "confusion")}
+        self._budgets = {name: Budget() for name in ("pictures", "measure", "losses")}
 
     @property
     def settings(self) -> Settings:
@@ -151,18 +151,23 @@ class Player:
 
     @np.errstate(all="ignore")  # weights beyond float32's range are drawn as what they become
     def frame(self) -> bytes:
-        """The newest state, as the view asks.  What takes long is computed while training goes on."""
+        """The newest state, as the view asks.  What takes long is computed while training goes on.
+
+        While it trains, such parts come as often as their share of the time allows; at rest, every frame has all of
+        them: no later one may come to bring what this one lacks.
+        """
         with self._lock, np.errstate(all="ignore"):
             self._frames += 1
+            whole = not self.busy
             seen, view, header = self.course.seen(), self.view, {**self.position(), "frame": self._frames}
             known = self.course.latest_losses(seen)
         context, network, held = seen.context, seen.state.network, seen.state.held
-        fresh = known is None and self._budgets["losses"].due()
+        fresh = known is None and (whole or self._budgets["losses"].due())
         with np.errstate(all="ignore"):
             if fresh:
                 with self._budgets["losses"]:
                     known = losses_of(context, network)
-            found = self._measured(seen)
+            found = self._measured(seen, whole)
         with self._lock:
             if fresh and known is not None:
                 self.course.know(seen, known)
@@ -175,7 +180,7 @@ class Player:
         if found is not None:
             sections.update(inspect.measured_sections(network, found, seen.state.example, view.cotangents))
             header["batch_loss"] = number(float(found.loss))
-        if self._budgets["pictures"].due():
+        if whole or self._budgets["pictures"].due():
             with self._budgets["pictures"]:
                 sections.update(self._pictures.sections(context, network, view))
                 table = inspect.confusion(context, network)
@@ -339,10 +344,10 @@ class Player:
         self._sent = (course.curve_version, len(course.curve))
         return np.array(course.curve if whole else course.curve[count:], np.float64).reshape(-1, 3)
 
-    def _measured(self, seen: Seen) -> Measured | None:
+    def _measured(self, seen: Seen, whole: bool) -> Measured | None:
         """The next batch looked at, where that is due."""
         budget, context = self._budgets["measure"], seen.context
-        if not self.view.gradients or not context.count or not budget.due():
+        if not self.view.gradients or not context.count or not (whole or budget.due()):
             return None
         if not seen.program.prepared and sum(context.sizes) > _FIRST:
             self.course.prepare()
