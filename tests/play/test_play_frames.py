@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ def test_settings_changed_while_a_frame_is_made_are_in_the_next(monkeypatch: pyt
         table = confusion(*given)
         if player.settings.dataset != "pinwheel":
             player.answer({"do": "set", "settings": {"dataset": "pinwheel"}})
-            player._budgets["pictures"].cost = 1e6  # as long as a picture of the largest network may take
+            time.sleep(0.05)  # as long as a picture of a large network may take
         return table
 
     monkeypatch.setattr(frames, "confusion", changed_meanwhile)
