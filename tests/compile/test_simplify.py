@@ -75,6 +75,11 @@ class Case(NamedTuple):
     exact: str = "bits"  # bits, zeros (their sign may differ), or order (of a sum)
 
 
+def whole_numbers(x: Any) -> Any:
+    """What is near a number, rounded: sums of their products are exact in any order."""
+    return op("rint", op("where", op("isfinite", x), x, 0.0))
+
+
 def whole(*sizes: int) -> tuple[Any, ...]:
     return tuple((0, n, 1) for n in sizes)
 
@@ -309,6 +314,14 @@ CASES: dict[str, list[Case]] = {
         Case("i8[5,2,3] i8[3,4]", lambda x, y: op("matmul", x, y), []),
         Case("bool[2,3] bool[3,4]", lambda x, y: op("matmul", x, y), []),
     ],
+    "halves_of_product": [
+        Case("f64[8,1024] f64[1024,16]", lambda x, w: op("matmul", whole_numbers(x), whole_numbers(w)), [
+            "%9: f64[8,2,512] = reshape %5 shape=(8, 2, 512)", "%10: f64[2,8,512] = transpose %9 axes=(1, 0, 2)",
+            "%11: f64[2,512,16] = reshape %8 shape=(2, 512, 16)", "%12: f64[2,8,16] = matmul %10 %11",
+            "%13: f64[8,16] = index %12 key=(0, (0, 8, 1), (0, 16, 1))",
+            "%14: f64[8,16] = index %12 key=(1, (0, 8, 1), (0, 16, 1))", "%15: f64[8,16] = add %13 %14",
+            "return %15"], "zeros"),
+    ],
     "times_logarithm": [
         Case("f64[9] f64[9]", lambda x, y: op("xlogy", x, y), []),
         Case("f64[9] f64[9]", lambda x, y: op("xlog1py", x, y), []),
@@ -330,6 +343,25 @@ def test_every_rewrite_has_a_case() -> None:
     assert sorted(CASES) == sorted(RULES)
     for name, rule in RULES.items():
         assert "→" in (rule.__doc__ or ""), name
+
+
+def product_of(x: Any, w: Any) -> Any:
+    return op("matmul", x, w)
+
+
+@pytest.mark.parametrize(("shapes", "f"), [
+    ("f64[8,1022] f64[1022,16]", product_of),  # a W that is quick to fetch
+    ("f64[8,1025] f64[1025,16]", product_of),  # no halves
+    ("f64[7,1024] f64[1024,16]", product_of),  # few rows
+    ("f64[300,256] f64[256,300]", product_of),  # more rows of x than of W
+    ("f64[1024,8] f64[1024,16]", lambda x, d: op("matmul", op("transpose", x, axes=(1, 0)), d)),  # the gradient of W
+    ("f64[8,1024] f64[16,1024]", lambda d, w: op("matmul", d, op("transpose", w, axes=(1, 0)))),  # the gradient of x
+    ("f64[2,8,1024] f64[2,1024,16]", product_of),
+    ("c128[8,1024] c128[1024,16]", product_of),
+])  # fmt: skip
+def test_other_products_stay_whole(shapes: str, f: Callable[..., Any]) -> None:
+    graph = graph_of(shapes, f)
+    assert simplify(graph, {"matmul": (expansions.halves_of_product,)}) == graph
 
 
 def same(found: Any, wanted: Any, exact: str = "bits") -> None:

@@ -16,6 +16,8 @@ from chainrule.graph.graph import Line
 
 I32 = np.dtype(np.int32)
 FEW = 64  # elements of a row that is sorted by comparing all pairs
+FEW_ROWS = 8  # of x, below which a product waits for W alone, and reads it row after row
+LARGE = 1 << 17  # bytes of W from which on each core should have its half: smaller ones are quick to fetch
 NARROW = 8  # columns below which a row of them is too short for vectors
 
 # --------------------------------------------------------------------------------------------------------- reductions
@@ -178,6 +180,26 @@ def outer_product(r: Rewriter, line: Line) -> int | None:
     return r.line("mul", x, y) if r.shape(x)[-1] == 1 and line.spec.dtype.kind != "c" else None
 
 
+def halves_of_product(r: Rewriter, line: Line) -> int | None:
+    """x·W → x₁·W₁ + x₂·W₂ for the halves of k, where W is large and there are fewer rows of x than of W.
+
+    The update of W that comes from xᵀ·δ is cut by W's rows.  So each core reads the half of W, and of x, that it wrote,
+    or will read again, itself, and not what lies in another core's cache.  As exact: sums of half the length, added.
+    """
+    a, b = line.args
+    if len(r.shape(a)) != 2 or len(r.shape(b)) != 2 or line.spec.dtype.kind != "f":
+        return None
+    (m, k), n = r.shape(a), r.shape(b)[1]
+    if k % 2 or not FEW_ROWS <= m <= k or k * n * line.spec.dtype.itemsize < LARGE:
+        return None
+    if r.made_by(a, "transpose") or r.made_by(b, "transpose"):  # then k runs along rows, which nobody cuts
+        return None
+    x = r.transpose(r.reshape(a, (m, 2, k // 2)), (1, 0, 2))
+    both = r.line("matmul", x, r.reshape(b, (2, k // 2, n)))
+    first, second = (r.line("index", both, key=(half, (0, m, 1), (0, n, 1))) for half in (0, 1))
+    return r.line("add", first, second)
+
+
 def whole_number_product(r: Rewriter, line: Line) -> int | None:
     """A product of matrices of integers or bools → sums of products.  Exact: integers wrap around.
 
@@ -248,6 +270,6 @@ EXPANSIONS = {
     "norm": (length,), "argmax": (first_extreme,), "argmin": (first_extreme,), "argsort": (order_of_few,),
     "gather": (wide_indices, gather_from_rows), "scatter_add": (wide_indices, scatter_to_rows),
     "scatter": (wide_indices,),
-    "matmul": (outer_product, whole_number_product),
+    "matmul": (outer_product, whole_number_product, halves_of_product),
     "xlogy": (times_logarithm,), "xlog1py": (times_logarithm,), "logit": (log_odds,), "signbit": (sign_bit,),
 }  # fmt: skip

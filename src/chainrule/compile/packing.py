@@ -45,14 +45,18 @@ def pack_rows(v: Vectors, source: str, goal: str, matrix: Matrix, height: int, l
                       at(out, v.element, goal, add(out, k, i * stride)))  # fmt: skip
 
 
+def pack_row(v: Vectors, source: str, goal: str, width: int, columns: int) -> None:
+    """One row of a panel of B whose columns lie side by side: ``columns`` numbers in a row of ``width`` vectors."""
+    _copy(v, source, goal, columns, width * v.lanes)
+
+
 def pack_panel(v: Vectors, source: str, goal: str, matrix: Matrix, width: int, columns: int, length: str) -> None:
     """A panel of B: for each of ``length`` steps of k, ``columns`` numbers in a row of ``width`` vectors."""
     if matrix.column == 1 or columns == 1:
         out = v.out
         with loop(out, "0", length) as k:
             line = at(out, v.element, source, multiply(out, k, matrix.row))
-            there = at(out, v.element, goal, multiply(out, k, width * v.lanes))
-            _copy(v, line, there, columns, width * v.lanes)
+            pack_row(v, line, at(out, v.element, goal, multiply(out, k, width * v.lanes)), width, columns)
     elif matrix.row == 1:
         _turn_panel(v, source, goal, matrix.column, width, columns, length)
     else:

@@ -21,7 +21,7 @@ from functools import partial
 
 from chainrule.base.errors import ShapeError
 from chainrule.compile.hooks import Block, Fill, Hooks, Sums
-from chainrule.compile.packing import pack_panel, pack_rows, skewed
+from chainrule.compile.packing import pack_panel, pack_row, pack_rows, skewed
 from chainrule.compile.sums import Strided, broadcast_sums, dot_sums
 from chainrule.compile.target import Target
 from chainrule.compile.tiles import Matrix, Panels, Plan, Product, Rows, column_start, merged, plan, row_start
@@ -266,6 +266,8 @@ class _Code:
         if self.cut.pack_b and length != "0":
             if self.dot:
                 self._pack_vectors()
+            elif self.spec.b.column == 1 and self.hooks.prologue_b is None:
+                self._pack_rows_of_b()
             else:
                 for panels in self.cut.panels:
                     with self._each(panels, self.strips) as strip:
@@ -331,6 +333,17 @@ class _Code:
         else:
             self._filled(lambda n: fill(out, Block(goal, self.batch, self.k0, column, n, panels.columns,
                                                    panels.width * v.lanes, 1)))  # fmt: skip
+
+    def _pack_rows_of_b(self) -> None:
+        """All panels of the chunk, one row of B after the other: long pieces are what prefetching is good at."""
+        out, v = self.out, self.wide
+        with loop(out, "0", self.length) as k:
+            row = self._at(self.b_here, multiply(out, add(out, self.k0, k), self.spec.b.row))
+            for panels in self.cut.panels:
+                with self._each(panels, self.strips) as strip:
+                    column = self._column(panels, strip)
+                    goal = self._at(self._panel_at(column), multiply(out, k, panels.width * v.lanes))
+                    pack_row(v, self._at(row, column), goal, panels.width, panels.columns)
 
     def _pack_vectors(self) -> None:
         """The columns of B side by side for dot products."""

@@ -27,10 +27,10 @@ _MOST_WIDTH = 8  # vectors in a panel
 _LATENCY = 8  # independent sums that keep the multipliers busy: 4 cycles, two units
 _GRAIN = 1 << 19  # a chunk of fewer operations costs more to hand out than it saves
 _STACK = 256 * 1024  # packed panels lie on the stack of the thread that runs the kernel
-_PARTIAL = 128 * 1024  # so do sums of a block of k that wait for the next
+_PARTIAL = 144 * 1024  # so do sums of a block of k that wait for the next
 _HIGH = 128  # rows of a chunk for which packing B anew costs little
 _STRIP = 4096  # bytes of a row of the strip that a ``finish`` hook gets
-_DEPTH = 1024  # the longest block of k where something is packed
+_DEPTH = 256  # about how long a block of k is where something is packed: a panel and a tile then share the first cache
 WHOLE_ROW = 16 * 1024  # bytes of the longest row that a ``finish`` hook may get whole
 
 Wide = Literal["", "strips", "rows"]  # whether chunks should have long rows, or must have all columns
@@ -349,7 +349,7 @@ def plan(product: Product, target: Target, *, packs: tuple[bool, bool] = (False,
     grid = _grid(product, target, tiles, count, wide)
     width = max(p.width for p in panels)
     pack_b = packs[1] or _packs_b(product, target, -(-tiles // grid[1]), width * lanes)
-    pack_a = packs[0] or _packs_a(product, rows[0].height, -(-count // grid[2]), k)
+    pack_a = packs[0] or _packs_a(product, rows[0].height, -(-count // grid[2]))
     grid, depth = _blocks(product, target, grid, (rows[0].height, tiles), (width * lanes, count), pack_a, pack_b,
                           whole_rows)  # fmt: skip
     sets = 1
@@ -376,14 +376,14 @@ def _blocks(product: Product, target: Target, grid: tuple[int, int, int], rows: 
     over_batch, over_rows, over_columns = grid
     room = min(target.caches.l2 // 2, _STACK)
     if not whole_rows:
-        panels = max(1, room // (min(k, _DEPTH // 2) * wide * size))  # panels for which blocks of k stay long
+        panels = max(1, room // (min(k, 2 * _DEPTH) * wide * size))  # panels for which blocks of k stay long
         if pack_b or k > _DEPTH:
             over_columns = max(over_columns, -(-strips // panels))
     taken = -(-strips // over_columns) * wide
-    depth = min(k, _DEPTH)
+    blocks = max(1, (k + _DEPTH // 2) // _DEPTH)
     if pack_b:
-        depth = min(depth, max(16, room // (taken * size)))
-    depth = -(-k // -(-k // depth))  # even blocks
+        blocks = max(blocks, -(-k // max(16, room // (taken * size))))
+    depth = -(-k // blocks)
     if depth < k:
         fit = max(1, _PARTIAL // (taken * size * height))
         over_rows = max(over_rows, -(-tiles // fit))
@@ -409,14 +409,16 @@ def _packs_b(product: Product, target: Target, tiles: int, columns: int) -> bool
     return panel > target.caches.l1 // 2 or (product.k >= 64 and bytes_of_row % 1024 == 0)
 
 
-def _packs_a(product: Product, height: int, strips: int, depth: int) -> bool:
-    """Whether A's tile is copied: where its rows fall on the same lines of the cache, and it is read often."""
+def _packs_a(product: Product, height: int, strips: int) -> bool:
+    """Whether A's tile is copied: it is read often, and lies in columns far apart or on the same lines of the cache."""
     size = product.dtype.itemsize
     step = max(abs(product.a.row) if product.m > 1 else 0, abs(product.a.column)) * size
-    if strips < 2 or step < 4096 or step % 4096 != 0:
+    meet = step >= 4096 and step % 4096 == 0
+    if product.k < 64 or strips < 2:
         return False
-    by_columns = product.a.row == 1 and height * size > 32  # most of a cache line is read at once
-    return depth >= (512 if by_columns else 64)
+    if product.a.row == 1 and height * size > 32:  # most of a cache line is read at once
+        return step >= 1024 and strips >= (2 if meet and product.k >= 512 else 4)
+    return meet
 
 
 def _stream_pays(product: Product, target: Target, lanes: int) -> bool:
