@@ -59,9 +59,9 @@ def test_measured_limits_are_those_of_a_computer() -> None:
 
 
 def test_no_product_is_faster_than_the_measured_peak() -> None:
-    found = cr.profile(lambda a, b: a @ b, *np.ones((2, 192, 192), np.float32), repeats=20)
+    found = cr.profile(lambda a, b: a @ b, *np.ones((2, 176, 176), np.float32), repeats=20)
     (row,) = found.rows
-    assert row.flops == 2 * 192**3
+    assert row.flops == 2 * 176**3
     assert row.limit == "compute"
     assert 0 < row.share < 1.3  # the machine is shared: the two are measured at different moments
 
