@@ -33,7 +33,7 @@ EXACT: dict[str, Callable[..., Any]] = {
     "arcsin": mpmath.asin, "arccos": mpmath.acos, "arctan": mpmath.atan, "arctan2": mpmath.atan2,
     "arcsinh": mpmath.asinh, "arccosh": mpmath.acosh, "arctanh": mpmath.atanh,
     "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)), "erf": mpmath.erf, "erfc": _erfc, "pow": mpmath.power,
-    "cbrt": lambda x: mpmath.sign(x) * mpmath.cbrt(abs(x)), "hypot": mpmath.hypot,
+    "cbrt": lambda x: mpmath.sign(x) * mpmath.cbrt(abs(x)), "hypot": mpmath.hypot, "sqrt": mpmath.sqrt,
     "logaddexp": lambda x, y: max(x, y) + mpmath.log1p(mpmath.exp(-abs(x - y))),
     "logaddexp2": lambda x, y: max(x, y) + mpmath.log1p(mpmath.power(2, -abs(x - y))) / mpmath.log(2),
     "fmod": _fmod, "remainder": _mod, "mod": _mod, "floor_divide": lambda x, y: mpmath.floor(x / y),
@@ -54,7 +54,7 @@ NUMPY: dict[str, Callable[..., Array]] = {
 # where the arguments lie: the real domain of each function
 _DOMAINS: dict[str, tuple[float, float]] = {
     "log": (0, np.inf), "log2": (0, np.inf), "log10": (0, np.inf), "log1p": (-1, np.inf), "arcsin": (-1, 1),
-    "arccos": (-1, 1), "arccosh": (1, np.inf), "arctanh": (-1, 1),
+    "arccos": (-1, 1), "arccosh": (1, np.inf), "arctanh": (-1, 1), "sqrt": (0, np.inf),
 }  # fmt: skip
 
 

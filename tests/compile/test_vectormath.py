@@ -55,7 +55,7 @@ define void @kernel(ptr %o, ptr %a, ptr %b, i64 %n) {{
   {leave}
   ret void
 }}
-{vectormath.definition(name, dtype, fma=target.fma)}"""
+{vectormath.definition(name, dtype, fma=target.fma, root=target.root)}"""
 
 
 def compiled(name: str, dtype: str) -> Callable[..., Array]:
@@ -124,6 +124,16 @@ def test_error_against_numpy_in_a_wider_format(name: str, dtype: str) -> None:
             want = np.floor_divide(*arguments).astype(wide)
     error, text = worst(name, arguments, compiled(name, dtype)(*arguments), want)
     assert error <= limit_of(name, dtype), text
+
+
+def test_square_roots_are_the_nearest_numbers() -> None:
+    """All mantissas, for an even and an odd exponent, and numbers of any size."""
+    root = compiled("sqrt", "f32")
+    two_octaves = np.arange(0x3F800000, 0x40800000, dtype=np.uint32).view(np.float32)
+    np.testing.assert_array_equal(root(two_octaves), np.sqrt(two_octaves))
+    rng = np.random.default_rng(0)
+    normal = rng.integers(0x00800000, 0x7F800000, 1 << 20, dtype=np.uint32).view(np.float32)
+    np.testing.assert_array_equal(root(normal), np.sqrt(normal))
 
 
 @pytest.mark.slow

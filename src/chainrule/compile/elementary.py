@@ -371,6 +371,11 @@ def logaddexp2(b: Body, x: Value, y: Value) -> Value:
     return b.select(x.equals(y), x + 1.0, b.select(e.is_nan(), e, apart))
 
 
+def sqrt(b: Body, x: Value) -> Value:
+    """√x by the target's instruction."""
+    return b.intrinsic("sqrt", x)
+
+
 def cbrt(b: Body, x: Value) -> Value:
     wide = b.absolute(x.to("double"))
     bits = wide.bits()
@@ -409,5 +414,5 @@ ELEMENTARY: dict[str, tuple[int, Callable[..., Value]]] = {
     "exp": (1, exp), "exp2": (1, exp2), "expm1": (1, expm1), "log": (1, log), "log2": (1, log2), "log10": (1, log10),
     "log1p": (1, log1p), "sigmoid": (1, sigmoid), "sinh": (1, sinh), "cosh": (1, cosh), "tanh": (1, tanh),
     "erf": (1, erf), "erfc": (1, erfc), "pow": (2, pow), "logaddexp": (2, logaddexp), "logaddexp2": (2, logaddexp2),
-    "cbrt": (1, cbrt), "hypot": (2, hypot),
+    "sqrt": (1, sqrt), "cbrt": (1, cbrt), "hypot": (2, hypot),
 }  # fmt: skip

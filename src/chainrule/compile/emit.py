@@ -261,7 +261,7 @@ EMITTERS: dict[str, tuple[Emitter, frozenset[str]]] = {
     "add": (_arith("fadd", "add"), _ANY), "sub": (_arith("fsub", "sub"), _NUMBER),
     "mul": (_arith("fmul", "mul"), _ANY), "div": (_arith("fdiv", "sdiv"), _FLOAT),
     "neg": (_negate, _NUMBER), "abs": (_absolute, _NUMBER), "sign": (_sign, _NUMBER),
-    "chain_mul": (_chain_mul, _FLOAT), "sqrt": (_intrinsic("sqrt"), _FLOAT),
+    "chain_mul": (_chain_mul, _FLOAT),
     "floor": (_intrinsic("floor"), _FLOAT), "ceil": (_intrinsic("ceil"), _FLOAT),
     "rint": (_intrinsic("rint"), _FLOAT), "trunc": (_intrinsic("trunc"), _FLOAT),
     "copysign": (_intrinsic("copysign"), _FLOAT),

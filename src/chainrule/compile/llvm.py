@@ -241,7 +241,7 @@ class Module:
 
         The runtime's to define: ``cr.parallel``, ``cr.enter``, ``cr.leave``, ``cr.back`` and ``cr.poll``.
         """
-        math = definitions(sorted(self.functions), fma=self.target.fma)
+        math = definitions(sorted(self.functions), fma=self.target.fma, root=self.target.root)
         attributes = f"attributes #0 = {{ {self.target.attributes} }}"
         return "\n\n".join([math, *self.bodies, attributes, "\n".join(self.metadata)]) + "\n"
 

@@ -16,6 +16,7 @@ smallest normal number count as zero, as compiled code flushes them.  C99's rule
 | erf, erfc | x·P(x²); 1 − exp(−Q(x)); exp(−x²)·P((x−4)/(x+4))/(1+2x) | Shepherd & Laframboise 1981 |
 | cbrt | polynomial on [1, 8), Halley's iteration | Kahan & Bindel 2001 |
 | hypot, logaddexp | scaled by a power of two; max + log1p(exp(−|a−b|)) | – |
+| sqrt | the instruction; float32 with AVX-512: 1/√x by the estimate | see ``roots`` |
 | fmod, remainder (mod), floor_divide | exact remainder by fma; far quotients: rare paths | – |
 
 **Rare paths.** Where an argument needs much more work (sin 1e22, fmod(1e300, 3)), the work sits in a scalar function
@@ -31,10 +32,10 @@ Does not do: exception flags, rounding modes other than to nearest, complex argu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from chainrule.base.errors import choose
-from chainrule.compile import rare
+from chainrule.compile import rare, roots
 from chainrule.compile.elementary import ELEMENTARY
 from chainrule.compile.inverse import INVERSE
 from chainrule.compile.ir import Body, Value
@@ -71,15 +72,16 @@ def _check(name: str, dtype: str) -> None:
         raise choose("dtype", dtype, _DTYPES, where="chainrule.compile.vectormath")
 
 
-def definition(name: str, dtype: str, *, fma: bool = True) -> str:
+def definition(name: str, dtype: str, *, fma: bool = True, root: Sequence[str] = ()) -> str:
     """LLVM text of function ``name`` for ``dtype`` and of everything it calls.
 
-    ``fma``: whether the target has a fused multiply-add.  Raises :class:`OptionError` for an unknown name or dtype.
+    ``fma``: whether the target has a fused multiply-add; ``root``: its estimate of 1/√x.
+    Raises :class:`OptionError` for an unknown name or dtype.
     """
-    return definitions([(name, dtype)], fma=fma)
+    return definitions([(name, dtype)], fma=fma, root=root)
 
 
-def definitions(wanted: Iterable[tuple[str, str]], *, fma: bool = True) -> str:
+def definitions(wanted: Iterable[tuple[str, str]], *, fma: bool = True, root: Sequence[str] = ()) -> str:
     """LLVM text of several functions (name, dtype) and of everything they call, each once, in a fixed order."""
     for name, dtype in (wanted := list(wanted)):
         _check(name, dtype)
@@ -90,10 +92,13 @@ def definitions(wanted: Iterable[tuple[str, str]], *, fma: bool = True) -> str:
         if key in written:
             continue
         name, dtype = key
-        if name in _PATHS:
+        needs: set[tuple[str, str]] = set()
+        if root and key == ("sqrt", "float32"):
+            text = roots.definition(root)
+        elif name in _PATHS:
             text, needs = rare.definition(name, dtype, _PATHS[name], fma=fma)
         elif name in rare.HELPERS:
-            text, needs = rare.HELPERS[name], set()
+            text = rare.HELPERS[name]
         else:
             body = Body(dtype, fma=fma)
             count, write = FUNCTIONS[name]
@@ -103,6 +108,7 @@ def definitions(wanted: Iterable[tuple[str, str]], *, fma: bool = True) -> str:
         waiting.extend(sorted(needs, reverse=True))
     texts = [written[key] for key in sorted(written)]
     kept = [form for name, dtype in sorted(written) if name in _PATHS for form in rare.vector_forms(name, dtype)]
+    kept += roots.FORMS if root and ("sqrt", "float32") in written else ()
     if kept:  # only the vectoriser calls them, so nothing else keeps them alive until it runs
         listed = ", ".join(f"ptr {form}" for form in kept)
         texts.append(f'@llvm.compiler.used = appending global [{len(kept)} x ptr] [{listed}], section "llvm.metadata"')

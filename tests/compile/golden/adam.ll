@@ -1,4 +1,7 @@
-
+define internal float @cr.sqrt.f32(float %x) alwaysinline nounwind willreturn memory(none) {
+  %v1 = call float @llvm.sqrt.f32(float %x)
+  ret float %v1
+}
 
 
 define internal void @kernel0(ptr noalias %buffers, i64 %begin, i64 %end) noinline #0 {
@@ -45,7 +48,7 @@ body2:
   %v21 = getelementptr inbounds float, ptr %b5, i64 %body2.i
   %v22 = load float, ptr %v21, !llvm.access.group !0
   %v23 = fmul contract  float %v12, 0x3F50624DE0000000
-  %v24 = call float @llvm.sqrt.f32(float %v19)
+  %v24 = call float @cr.sqrt.f32(float %v19)
   %v25 = fadd contract  float %v24, 0x3E45798EE0000000
   %v26 = fdiv contract  float %v23, %v25
   %v27 = fsub contract  float %v22, %v26

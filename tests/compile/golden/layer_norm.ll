@@ -1,4 +1,7 @@
-
+define internal float @cr.sqrt.f32(float %x) alwaysinline nounwind willreturn memory(none) {
+  %v1 = call float @llvm.sqrt.f32(float %x)
+  ret float %v1
+}
 
 
 define internal void @kernel0(ptr noalias %buffers, i64 %begin, i64 %end) noinline #0 {
@@ -66,7 +69,7 @@ leave23:
   %v34 = load float, ptr %acc.a5
   %v35 = fmul contract  float %v34, 0x3FC0000000000000
   %v36 = fadd contract  float %v35, 0x3EE4F8B580000000
-  %v37 = call float @llvm.sqrt.f32(float %v36)
+  %v37 = call float @cr.sqrt.f32(float %v36)
   br label %before38
 before38:
   %v42 = icmp slt i64 0, 8
