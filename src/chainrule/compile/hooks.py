@@ -57,6 +57,7 @@ class Sums:
 
 Fill = Callable[[Writer, Block], None]
 Epilogue = Callable[[Writer, Sums], list[list[str]]]
+Fetch = Callable[[Writer, str, str, int], None]
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ class Hooks:
     must not change what it reads.  ``finish`` and ``epilogue`` meet each element of C once.
     ``finish`` gets the rows of a register tile over all columns of a chunk: what it reads and stores beside C lies in
     rows, and long ones are what the processor's prefetching is good at.
+    ``fetch(out, row, column, columns)`` asks for what ``finish`` will read of a row of a tile; it is written into the
+    loop over k, so that what is far comes while the sums are taken.
 
     ``whole_rows``: ``finish`` gets blocks with all columns of their rows, so that it can reduce over rows.
     """
@@ -75,4 +78,5 @@ class Hooks:
     prologue_b: Fill | None = None
     epilogue: Epilogue | None = None
     finish: Fill | None = None
+    fetch: Fetch | None = None
     whole_rows: bool = False

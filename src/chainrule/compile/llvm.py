@@ -246,16 +246,18 @@ class Module:
         return "\n\n".join([math, *self.bodies, attributes, "\n".join(self.metadata)]) + "\n"
 
 
-def _statements(body: Iterable[Any]) -> Iterator[Any]:
-    for s in body:
-        yield s
+def statements(kernel: Kernel) -> Iterator[Any]:
+    """All statements of a kernel, those inside loops among them."""
+    waiting = list(reversed(kernel.body))
+    while waiting:
+        yield (s := waiting.pop())
         if isinstance(s, Loop):
-            yield from _statements(s.body)
+            waiting += reversed(s.body)
 
 
 def buffers_of(kernel: Kernel) -> tuple[Any, ...]:
     """The graph lines whose buffers a kernel uses, in order of first use."""
-    found = dict.fromkeys(s.buffer for s in _statements(kernel.body) if isinstance(s, (Load, Store)))
+    found = dict.fromkeys(s.buffer for s in statements(kernel) if isinstance(s, (Load, Store)))
     return tuple(b for b in found if not isinstance(b, str))
 
 

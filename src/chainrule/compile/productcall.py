@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from chainrule.compile.emit import memory_type
 from chainrule.compile.finish import TILE, Riding, finish_kernel, is_ridden, riding
 from chainrule.compile.fuse import Fused
 from chainrule.compile.hooks import Block, Hooks
-from chainrule.compile.llvm import Call, Module, buffers_of, renamed
+from chainrule.compile.llvm import Call, Module, buffers_of, renamed, statements
+from chainrule.compile.loops import Kernel, Load
 from chainrule.compile.products import ProductKernel, product
 from chainrule.compile.target import Target
-from chainrule.compile.writer import Writer, divide
+from chainrule.compile.tiles import Product
+from chainrule.compile.writer import Writer, add, at, divide, multiply
+
+_DEEP = 128  # steps of k from which on there is time to fetch something
+_LINE = 64  # bytes that come at once, on most machines
 
 
 def product_call(fused: Fused, number: int, target: Target, module: Module) -> Call:
@@ -27,14 +37,39 @@ def product_call(fused: Fused, number: int, target: Target, module: Module) -> C
 def _with_finish(fused: Fused, number: int, ride: Riding, target: Target, module: Module) -> Call:
     whole = finish_kernel(fused, number, ride)
     buffers = (*ride.operands, *buffers_of(whole))
+    beside = _read_beside(whole, ride.product)
+    size = sum(load.dtype.itemsize for load in beside) * ride.product.m * ride.product.n
+    far = ride.product.k >= _DEEP and size > 2 * target.cores * target.caches.l2
     slots = {buffer: position + 2 for position, buffer in enumerate(buffers[2:])}
 
     def make(name: str) -> tuple[str, int]:
         finish = _Finish(fused, number, ride, module, name, buffers)
-        made = product(ride.product, target, name=name, node=module.node, hooks=Hooks(finish=finish.call))
+        hooks = Hooks(finish=finish.call, fetch=partial(_fetch, beside, buffers) if far else None)
+        made = product(ride.product, target, name=name, node=module.node, hooks=hooks)
         return "\n\n".join([*finish.functions.values(), _told(made)]), made.chunks
 
     return module.add_text(make, (ride.product, ride.batch, ride.row, renamed(whole, slots)), buffers)
+
+
+def _read_beside(kernel: Kernel, product: Product) -> list[Load]:
+    """What the loops behind a product read that is as large as C, and lies as C does."""
+    found = []
+    for load in statements(kernel):
+        terms = dict(load.place.terms) if isinstance(load, Load) else {}
+        if terms.get("column") == 1 and terms.get("row", 0) >= product.n and not product.batch:
+            found.append(load)
+    return found
+
+
+def _fetch(beside: Sequence[Load], buffers: Sequence[Any], out: Writer, row: str, column: str, columns: int) -> None:
+    """Ask for ``columns`` elements of a row of each of those."""
+    for load in beside:
+        element, place = memory_type(load.dtype), load.place
+        array = out.new(f"load ptr, ptr {at(out, 'ptr', '%buffers', buffers.index(load.buffer))}")
+        first = add(out, multiply(out, row, dict(place.terms)["row"]), add(out, column, place.offset))
+        piece = at(out, element, array, first)
+        for j in range(0, columns, _LINE // load.dtype.itemsize):
+            out.put(f"call void @llvm.prefetch.p0(ptr {at(out, element, piece, j)}, i32 0, i32 2, i32 1)")
 
 
 def _told(made: ProductKernel) -> str:

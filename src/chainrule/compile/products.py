@@ -22,7 +22,7 @@ from functools import partial
 from chainrule.base.errors import ShapeError
 from chainrule.compile.hooks import Block, Fill, Hooks, Sums
 from chainrule.compile.packing import pack_panel, pack_row, pack_rows, skewed
-from chainrule.compile.sums import Strided, broadcast_sums, dot_sums
+from chainrule.compile.sums import CHAIN, Strided, broadcast_sums, dot_sums
 from chainrule.compile.target import Target
 from chainrule.compile.tiles import Matrix, Panels, Plan, Product, Rows, column_start, merged, plan, row_start
 from chainrule.compile.writer import (
@@ -385,7 +385,7 @@ class _Code:
                                    row, column)  # fmt: skip
         else:
             v = self.wide
-            values = self._resumed(self._sums(rows, panels, column, a), row, column)
+            values = self._resumed(self._sums(rows, panels, row, column, a), row, column)
         self._when_last(
             lambda: self._store(rows, panels, row, column, values, v),
             lambda: self._keep(values, self._partial_at(row, column)),
@@ -420,7 +420,7 @@ class _Code:
         return [[out.new(f"phi {v.type} [ {x}, %{ready} ], [ {y}, %{resume} ]") for x, y in zip(*lines, strict=True)]
                 for lines in zip(values, found, strict=True)]  # fmt: skip
 
-    def _sums(self, rows: Rows, panels: Panels, column: str, a: str) -> list[list[str]]:
+    def _sums(self, rows: Rows, panels: Panels, row: str, column: str, a: str) -> list[list[str]]:
         out, v, cut = self.out, self.wide, self.cut
         if cut.pack_b:
             columns = panels.width * v.lanes
@@ -432,7 +432,12 @@ class _Code:
         left = Strided(a, *self.a_strides, self.size)
         tile = (rows.height, panels.width)
         note = self._note() if rows.height * panels.width * self.spec.k > _UNROLLED else ""
-        return broadcast_sums(v, left, b, tile, columns, self.length, cut.depth, cut.sets, cut.unroll, note)
+        meanwhile = None
+        if (fetch := self.hooks.fetch) is not None and self.blocks == 1 and cut.depth <= CHAIN and not self.turned:
+            def meanwhile(i: str) -> None:
+                fetch(out, add(out, row, i), column, panels.columns)
+
+        return broadcast_sums(v, left, b, tile, columns, self.length, cut.depth, cut.sets, cut.unroll, note, meanwhile)
 
     def _dot_sums(self, rows: Rows, panels: Panels, column: str, a: str) -> list[list[str]]:
         out, cut = self.out, self.cut

@@ -28,11 +28,13 @@ class Strided(NamedTuple):
 
 
 def broadcast_sums(v: Vectors, a: Strided, b: Strided, tile: tuple[int, int], columns: int, length: str,
-                   longest: int, sets: int, unroll: int, note: str) -> list[list[str]]:  # fmt: skip
+                   longest: int, sets: int, unroll: int, note: str,
+                   meanwhile: Callable[[str], None] | None = None) -> list[list[str]]:  # fmt: skip
     """The sums over ``length`` steps of k of a tile of (rows, vectors), of which ``columns`` numbers may be read.
 
     ``longest``: the most that ``length`` is; ``unroll`` (a multiple of ``sets``) steps go into one turn of the loop,
-    which carries the metadata ``note``.
+    which carries the metadata ``note``.  ``meanwhile(i)`` is written into the loop for each row i of the tile, spread
+    over all of k; k must not be longer than ``CHAIN`` then.
     """
     out = v.out
     height, width = tile
@@ -59,7 +61,12 @@ def broadcast_sums(v: Vectors, a: Strided, b: Strided, tile: tuple[int, int], co
         whole = str(int(length) // unroll * unroll)
     else:
         whole = subtract(out, length, divide(out, length, unroll)[1])
-    groups = _split(_blocks(v, whole, longest, unroll, CHAIN * sets, count * sets, turn, note), count)
+    if meanwhile is None:
+        sums = _blocks(v, whole, longest, unroll, CHAIN * sets, count * sets, turn, note)
+    else:
+        size = -(-longest // (height * unroll)) * unroll
+        sums = _pieces(v, whole, (height, size), unroll, count * sets, turn, meanwhile, note)
+    groups = _split(sums, count)
     if known(length):
         for k in range(int(whole), int(length)):
             groups[0] = step(str(k), 0, groups[0])
@@ -115,6 +122,21 @@ def _blocks(v: Vectors, stop: str, longest: int, step: int, most: int, count: in
         return [v.add(total, x) for total, x in zip(totals, sums, strict=True)]
 
     return carried(out, "0", stop, size, v.type, zeros, block, note)
+
+
+def _pieces(v: Vectors, stop: str, pieces: tuple[int, int], step: int, count: int,
+            turn: Callable[[str, list[str]], list[str]], meanwhile: Callable[[str], None],
+            note: str) -> list[str]:  # fmt: skip
+    """``count`` sums over 0 to ``stop`` by ``step``, in (how many, how long) pieces, ``meanwhile`` before each."""
+    out = v.out
+    many, size = pieces
+
+    def piece(i: str, sums: list[str]) -> list[str]:
+        meanwhile(i)
+        begin = multiply(out, i, size)
+        return carried(out, begin, least(out, add(out, begin, size), stop), step, v.type, sums, turn, note)
+
+    return carried(out, "0", str(many), 1, v.type, ["zeroinitializer"] * count, piece, note)
 
 
 def _gathered(v: Vectors, sums: list[str]) -> str:
