@@ -28,7 +28,7 @@ _LATENCY = 8  # independent sums that keep the multipliers busy: 4 cycles, two u
 _GRAIN = 1 << 19  # a chunk of fewer operations costs more to hand out than it saves
 _STACK = 256 * 1024  # packed panels lie on the stack of the thread that runs the kernel
 _PARTIAL = 144 * 1024  # so do sums of a block of k that wait for the next
-_HIGH = 128  # rows of a chunk for which packing B anew costs little
+_HIGH = 128  # rows of a chunk for which packing B anew costs little, where there are many more
 _STRIP = 4096  # bytes of a row of the strip that a ``finish`` hook gets
 _DEPTH = 256  # about how long a block of k is where something is packed: a panel and a tile then share the first cache
 WHOLE_ROW = 16 * 1024  # bytes of the longest row that a ``finish`` hook may get whole
@@ -305,7 +305,7 @@ def _grid(product: Product, target: Target, tiles: int, strips: int, wide: Wide)
     if wide == "rows":
         return over_batch, max(1, min(tiles, wanted)), 1
     if wide == "strips":  # wide chunks, but high enough that packing B for each of them costs little
-        over_rows = max(1, min(tiles, wanted, product.m // _HIGH))
+        over_rows = max(1, min(tiles, wanted, product.m // _HIGH if product.m > 2 * _HIGH else 1))
         longest = max(1, _STRIP // product.dtype.itemsize)
         few = -(-min(wanted, 2 * target.cores) // over_rows)
         return over_batch, over_rows, min(strips, max(few, -(-product.n // longest)))
