@@ -51,6 +51,7 @@ class Process:
         threads = dict.fromkeys(
             ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "CHAINRULE_THREADS", "BENCH_CORES"), count
         )
+        threads["PYTHONDONTWRITEBYTECODE"] = ""  # ours is on disk, as that of installed packages is
         with ExitStack() as stack:
             self.errors = stack.enter_context(tempfile.TemporaryFile(mode="w+", encoding="utf-8", errors="replace"))
             self._opened = stack.pop_all()

@@ -1,35 +1,77 @@
-"""What watching a training costs: ``fit(..., diagnose=100)`` against ``fit(...)``, in turns, epoch by epoch.
+"""What watching a training costs: ``fit(..., diagnose=100)`` beside the same training unwatched.
 
-    OPENBLAS_NUM_THREADS=1 python -m bench.diagnose_overhead
+    python -m bench.diagnose_overhead
 
-Clocks: the ``wall``'s; all seconds of the process (``cpu``), which is fair with CHAINRULE_THREADS=1 on a machine that
-also does other things; those of the thread that trains (``thread``), while the looks run beside it.
+Two processes that do the same differ by some per cent for as long as they run (where their memory lies, and their
+threads), which is as much as is to be measured.  So one training is both: of its parts of 100 steps only every other
+one is looked at, and the difference between the medians of such parts and of those next to them is what a look costs,
+what it does to the steps behind it included.  What comes once (tracing, the first looks with NumPy, compiling the
+program) is the time in the first looks that later ones do not take; the program is on disk from a run before.
 
-What comes once (tracing, the first looks with NumPy, compiling the program) falls into the first epochs; what comes
-with every look is told by the medians of the later ones.  Both are printed, and the share of a whole training of
-``--steps`` steps.  The report, which is made when it is asked for, is left out.
+Another training is looked at as usual, which for small networks becomes less often than every 100 steps: it tells how
+many steps lie between its later looks, and so the share of them.  The last column says how long a training must be for
+all looks together to stay below 5 % of it.  Left out: the report, which is made when it is asked for, and that steps go
+into native calls of 100, where else they are as many as take 0.05 s.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import statistics
 import time
-from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from chainrule import nn
+from chainrule.diagnose.monitor import TrainingMonitor
 from chainrule.train import fit
+from chainrule.train.monitor import MAKERS
 
-NETWORKS = {"64-128-10, batch 64": ((64, 128, 10), 64), "784-128-10, batch 64": ((784, 128, 10), 64),
-            "784-512-512-10, batch 128": ((784, 512, 512, 10), 128)}  # fmt: skip
-CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time, "thread": time.thread_time}
+# name → sizes, rows of a batch, epochs of a training
+NETWORKS = {"64-128-10, batch 64": ((64, 128, 10), 64, 200), "784-128-10, batch 64": ((784, 128, 10), 64, 60),
+            "784-512-512-10, batch 128": ((784, 512, 512, 10), 128, 16)}  # fmt: skip
 EVERY = 100
 PER_EPOCH = 500
-FIRST = 4  # epochs: what comes once is over by then
+FIRST = 20
+"""Looks at whose end nothing comes for the first time any more."""
+GOAL = 0.05
+M = TypeVar("M", bound=TrainingMonitor)
+
+
+class Usual(TrainingMonitor):
+    """A monitor that notes at which steps it looks."""
+
+    def __init__(self, *options: Any) -> None:
+        super().__init__(*options)
+        self.steps: list[int] = []
+
+    def look(self, step: int, *seen: Any) -> None:
+        self.steps.append(step)
+        super().look(step, *seen)
+
+
+class EveryOther(TrainingMonitor):
+    """A monitor that lets every other part go by, once it has seen some; it notes when parts begin."""
+
+    def __init__(self, *options: Any) -> None:
+        super().__init__(*options)
+        self.began: list[float] = []
+        self.looked: list[bool] = []
+        self.taken: list[float] = []
+
+    def due(self, step: int) -> bool:
+        if step < self._due:
+            return False
+        self.began.append(time.perf_counter())
+        self.looked.append(len(self.looked) < FIRST or not self.looked[-1])
+        if not self.looked[-1]:
+            self._due = step + self.every
+        return self.looked[-1]
+
+    def look(self, *seen: Any) -> None:
+        start = time.perf_counter()
+        super().look(*seen)
+        self.taken.append(time.perf_counter() - start)
 
 
 def loss(model: Any, x: Any, y: Any) -> Any:
@@ -37,52 +79,43 @@ def loss(model: Any, x: Any, y: Any) -> Any:
     return nn.cross_entropy(model(x), y)
 
 
-def epoch_times(
-    sizes: tuple[int, ...], batch: int, epochs: int, diagnose: int | None, clock: Callable[[], float]
-) -> list[float]:
-    """Seconds of each epoch."""
+def watch(kind: type[M], sizes: tuple[int, ...], batch: int, epochs: int) -> M:
+    """The monitor of a training."""
+    MAKERS.append(kind)
     rng = np.random.default_rng(0)
     x = rng.standard_normal((batch * PER_EPOCH, sizes[0])).astype(np.float32)
     y = rng.integers(0, sizes[-1], len(x))
-    times = [clock()]
-
-    def after_epoch(end: Any) -> None:
-        times.append(clock())
-
-    fit(nn.MLP.init(sizes, rng=rng), loss, (x, y), epochs=epochs, batch_size=batch, progress=False,
-        callbacks=[after_epoch], diagnose=diagnose)  # fmt: skip
-    return [float(seconds) for seconds in np.diff(times)]
+    model = nn.MLP.init(sizes, rng=rng)
+    result = fit(model, loss, (x, y), epochs=epochs, batch_size=batch, progress=False, diagnose=EVERY)
+    monitor = result.monitor
+    assert isinstance(monitor, kind)
+    return monitor
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print a table of the backends."""
+    """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m bench.diagnose_overhead", description=__doc__)
-    parser.add_argument("--steps", type=int, default=5000, help="per training (default 5000)")
-    parser.add_argument("--rounds", type=int, default=5, help="trainings of each kind (default 5)")
-    parser.add_argument("--backends", default="native,numpy", help="default: native,numpy")
+    parser.add_argument("--epochs", type=int, default=0, help="of a training (default: as suits the network)")
     parser.add_argument("--networks", default="", help="only those whose name starts so")
-    parser.add_argument("--clock", default="wall", choices=CLOCKS)
     options = parser.parse_args(arguments)
-    clock = CLOCKS[options.clock]
-    epochs = max(FIRST + 2, -(-options.steps // PER_EPOCH))
-    titles = ("µs a step", "µs a look", "looks", "ms once", "in all")
-    print(f"{'network':<28}{'backend':<9}" + "".join(f"{title:>11}" for title in titles))
-    for name, (sizes, batch) in NETWORKS.items():
+    titles = ("µs a step", "µs a look", "steps apart", "looks", "ms once", f"below {GOAL:.0%} from")
+    print(f"{'network':<28}" + "".join(f"{title:>14}" for title in titles))
+    for name, (sizes, batch, usual) in NETWORKS.items():
         if not name.startswith(options.networks):
             continue
-        for backend in options.backends.split(","):
-            os.environ["CHAINRULE_JIT"] = backend
-            epoch_times(sizes, batch, 3, EVERY, clock)  # fills the cache of compiled code
-            runs = [(epoch_times(sizes, batch, epochs, None, clock), epoch_times(sizes, batch, epochs, EVERY, clock))
-                    for _ in range(options.rounds)]  # fmt: skip
-            plain = statistics.median(t for alone, _ in runs for t in alone[FIRST:]) / PER_EPOCH
-            seen = statistics.median(t for _, watched in runs for t in watched[FIRST:]) / PER_EPOCH
-            look = (seen - plain) * EVERY
-            extra = statistics.median(sum(watched) - sum(alone) for alone, watched in runs)
-            once = extra - (seen - plain) * PER_EPOCH * epochs
-            whole = extra / statistics.median(sum(alone) for alone, _ in runs)
-            print(f"{name:<28}{backend:<9}{1e6 * plain:>11,.0f}{1e6 * look:>11,.0f}{seen / plain - 1:>+11.1%}"
-                  f"{1e3 * once:>11,.0f}{whole:>+11.1%}", flush=True)  # fmt: skip
+        epochs = max(options.epochs or usual, 2 * FIRST * EVERY // PER_EPOCH)
+        watch(Usual, sizes, batch, FIRST * EVERY // PER_EPOCH + 1)  # puts the code on disk
+        monitor = watch(EveryOther, sizes, batch, epochs)
+        steps = watch(Usual, sizes, batch, epochs).steps
+        apart = (steps[-1] - steps[len(steps) // 2]) / (len(steps) - 1 - len(steps) // 2)
+        parts, looked = np.diff(monitor.began)[FIRST:], np.array(monitor.looked[:-1])[FIRST:]
+        plain = float(np.median(parts[~looked]))
+        look = float(np.median(parts[looked])) - plain
+        once = sum(monitor.taken[:FIRST]) - FIRST * float(np.median(monitor.taken[FIRST:]))
+        share = look / (plain / EVERY * apart)
+        least = f"{once / (GOAL - share):,.1f} s" if share < GOAL else "–"
+        numbers = f"{1e6 * plain / EVERY:>14,.0f}{1e6 * look:>14,.0f}{apart:>14,.0f}"
+        print(f"{name:<28}{numbers}{share:>+14.1%}{1e3 * once:>14,.0f}{least:>14}", flush=True)
 
 
 if __name__ == "__main__":

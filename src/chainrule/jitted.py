@@ -157,13 +157,16 @@ class Jitted:
         return ready(leaves, types <= _ARRAYS)
 
     def _kind(self, args: tuple[Any, ...]) -> tuple[tuple[Any, ...] | None, list[Any]]:
-        """A key for arguments that are arrays, or trees that the last call returned, and their leaves; else None."""
+        """A key for arguments that are arrays, None or trees the last call returned, and their leaves; else None."""
         kind: list[Any] = []
         flat: list[Any] = []
         for arg in args:
             if type(arg) is np.ndarray:
                 flat.append(arg)
                 kind.append(_SHAPE_AND_DTYPE(arg))
+                continue
+            if arg is None:  # a tree without leaves
+                kind.append(None)
                 continue
             known = self._returned.get(id(arg))
             if known is None or known.tree is not arg:

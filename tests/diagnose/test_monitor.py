@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 import sys
 from typing import Any
 
@@ -145,17 +144,6 @@ def test_bad_counts_and_nothing_to_diagnose_with(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(monitor, "MAKERS", [])
     with pytest.raises(UnsupportedError, match=r"(?s)nothing is there to diagnose with.*import chainrule"):
         watched(model, classify, data)
-
-
-def test_looks_beside_the_training_find_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    watcher = sys.modules["chainrule.diagnose.monitor"]
-    monkeypatch.setattr(watcher, "_WITH_NUMPY", 2)  # both ways of running the program
-    reports = []
-    for beside in (False, True):
-        monkeypatch.setattr(watcher, "has_idle_core", lambda beside=beside: beside)
-        reports.append(watched(mlp(0, 8, *[16] * 6, 3, activation="sigmoid"), classify, blobs(0, rows=320)).diagnosis)
-    assert json.dumps(reports[0].to_dict()) == json.dumps(reports[1].to_dict())
-    assert reports[0].kinds == ("vanishing",)
 
 
 def test_the_compiled_program_measures_what_numpy_does(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,6 +41,12 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setenv("CHAINRULE_CACHE", str(tmp_path_factory.getbasetemp() / "objects"))
 
 
+@pytest.fixture(autouse=True)
+def small_networks_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one thread would do alone is grouped as large networks are."""
+    monkeypatch.setattr(scheduling, "_LITTLE_WORK", 0)
+
+
 @pytest.fixture
 def pools(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """``pools(n)``: programs use ``n`` threads from now on."""
@@ -66,6 +72,19 @@ def plan_for(graph: Graph, cores: int = 2, donated: tuple[int, ...] = ()) -> Pla
     for part in plan.parts:
         check(part)
     return plan
+
+
+def test_several_little_kernels_are_left_to_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    def plan_of(*sizes: int) -> Plan:
+        model = nn.MLP.init(sizes, rng=np.random.default_rng(0))
+        x, y = np.zeros((64, sizes[0]), np.float32), np.zeros(64, np.int64)
+        traced, _, _ = cr.jit(cr.grad(lambda m: nn.cross_entropy(m(x), y))).lower((model,))
+        return plan_for(traced.graph)
+
+    assert plan_of(64, 128, 10).parallel
+    monkeypatch.undo()
+    assert not plan_of(64, 128, 10).parallel
+    assert plan_of(784, 256, 10).parallel
 
 
 def compiled(plan: Plan) -> Program:

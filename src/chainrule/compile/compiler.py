@@ -100,6 +100,8 @@ class _Planner:
             else:
                 steps.append(Back(len(self.callbacks)))
                 self.callbacks.append((part, _numpy_call(graph, cluster.lines[0])))
+        if fused.alone:
+            steps = [step._replace(parts=1) if isinstance(step, Call) else step for step in steps]
         self.parallel |= any(group.kind != "alone" for group in fused.groups)
         self.parallel |= any(isinstance(s, Call) and s.parts > 1 for s in steps)
         self.module.part(part.name, steps, lambda buffer: part.places[buffer].slot, fused.groups)

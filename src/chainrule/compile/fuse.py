@@ -74,7 +74,8 @@ class Group(NamedTuple):
 class Fused:
     """A graph in clusters: ``views`` per line, in ``where`` each computed line's cluster, and which are stored.
 
-    ``groups`` are the clusters in the order in which they run; without any, each runs alone.
+    ``groups`` are the clusters in the order in which they run; without any, each runs alone.  ``alone``: one thread
+    computes all of them.
     """
 
     graph: Graph
@@ -83,6 +84,7 @@ class Fused:
     where: dict[int, int]
     stored: set[int]
     groups: list[Group] = field(default_factory=list)
+    alone: bool = False
 
     def turns(self) -> list[int]:
         """For each cluster, the number of its group: what has the same number runs at once."""

@@ -9,6 +9,8 @@ are put together:
 - ``beside``: kernels that need nothing of one another (the products that give the weights' gradients), as one pool of
   parts.
 
+Several kernels that are little work all together are left to one thread, as each of them alone would be.
+
 Kernels that wait for a chain to end move behind it.  A kernel that may write its result onto an argument's memory comes
 behind all others that read that argument.  Neither the cut nor the order depends on the number of threads, and a
 product cut into strands adds in the order of the whole: which kernels run together changes no bits.
@@ -31,6 +33,8 @@ from chainrule.graph.evaluate import nbytes
 
 _LOOPED = ("pointwise", "row", "column", "move")
 _FLOPS = 8  # operations of a product that take the time of one of a loop
+_LITTLE_WORK = 700_000  # operations of several kernels, some 30 microseconds, that are one thread's;
+_SEVERAL = 8  # fewer may be reading so much that two threads are quicker for their two caches
 _WORTH = 1 << 16  # operations of a group below which one thread is done before another has come
 _LARGE = 1 << 19  # operations of a kernel above which it has parts enough of its own
 _REACH = 48  # clusters that are passed over before a chain ends
@@ -43,6 +47,8 @@ _MOST_STRANDS = 4  # strands for each core
 def schedule(fused: Fused, target: Target, pairs: Pairs = ()) -> Fused:
     """The clusters in groups; ``pairs``: inputs and the outputs that had best take their memory."""
     scheduler = _Scheduler(fused, target, pairs)
+    if scheduler.is_little():
+        return replace(fused, alone=True)
     return scheduler.run() if scheduler.pays() else fused
 
 
@@ -85,6 +91,10 @@ class _Scheduler:
 
     def _roots(self, index: int) -> Iterable[int]:
         return map(self._root, self.graph.lines[index].args)
+
+    def is_little(self) -> bool:
+        """Whether one thread is done before two would be that fetch from each other's caches what they need."""
+        return len(self.work) >= _SEVERAL and sum(self.work) < _LITTLE_WORK
 
     def pays(self) -> bool:
         """Whether there is work for more than one thread in more than one kernel."""

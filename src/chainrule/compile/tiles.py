@@ -29,6 +29,7 @@ _GRAIN = 1 << 19  # a chunk of fewer operations costs more to hand out than it s
 _STACK = 256 * 1024  # packed panels lie on the stack of the thread that runs the kernel
 _PARTIAL = 144 * 1024  # so do sums of a block of k that wait for the next
 _HIGH = 128  # rows of a chunk for which packing B anew costs little, where there are many more
+_LOW = 16  # rows of a chunk that is worth it where columns had better not be cut
 _STRIP = 4096  # bytes of a row of the strip that a ``finish`` hook gets
 _DEPTH = 256  # about how long a block of k is where something is packed: a panel and a tile then share the first cache
 WHOLE_ROW = 16 * 1024  # bytes of the longest row that a ``finish`` hook may get whole
@@ -305,12 +306,23 @@ def _grid(product: Product, target: Target, tiles: int, strips: int, wide: Wide)
     if wide == "rows":
         return over_batch, max(1, min(tiles, wanted)), 1
     if wide == "strips":  # wide chunks, but high enough that packing B for each of them costs little
-        over_rows = max(1, min(tiles, wanted, product.m // _HIGH if product.m > 2 * _HIGH else 1))
+        over_rows = max(1, min(tiles, wanted, _row_chunks(product)))
         longest = max(1, _STRIP // product.dtype.itemsize)
         few = -(-min(wanted, 2 * target.cores) // over_rows)
         return over_batch, over_rows, min(strips, max(few, -(-product.n // longest)))
     over_columns = min(strips, wanted)
     return over_batch, max(1, min(tiles, wanted // over_columns)), over_columns
+
+
+def _row_chunks(product: Product) -> int:
+    """Into how many chunks the rows of a product with a ``finish`` hook may be cut.
+
+    Where A's columns lie side by side, C is a gradient of weights, and they are updated on its tiles: cores that share
+    the columns of such rows would take each other's cache lines, with those that prefetching adds.
+    """
+    if product.m > 2 * _HIGH:
+        return product.m // _HIGH
+    return product.m // _LOW if product.a.row == 1 != product.a.column else 1
 
 
 def plan(product: Product, target: Target, *, packs: tuple[bool, bool] = (False, False),

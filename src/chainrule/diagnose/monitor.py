@@ -4,8 +4,11 @@ A measured step runs one program more: forward and backward pass with statistics
 and one forward pass behind it.  It returns one vector of some hundred numbers, which is read when the report is asked
 for.  The training's own arrays are only looked at, and its steps run on in one native call.
 
-Where there is a second core, the program runs beside the training, on copies (see ``beside``).  Compiling it takes
-longer than running it with NumPy a few times, so the first steps are measured with NumPy: a short run compiles nothing.
+A look takes as long as two or three steps, and a tenth of a millisecond beside: much for steps of a few microseconds.
+So the first looks come as often as was asked for, and later ones no closer than thirty times what they take.
+
+Compiling the program takes longer than running it with NumPy a few times, so the first steps are measured with NumPy: a
+short run compiles nothing.
 
 Does not do: changing the run; judging (see ``story``).
 """
@@ -14,13 +17,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from chainrule.base import trees
-from chainrule.diagnose.beside import Queue, has_idle_core
 from chainrule.diagnose.diagnosis import deep_findings, gradients_of, read
 from chainrule.diagnose.findings import Findings, layer_rows, level_rows, with_symmetry
 from chainrule.diagnose.measure import make_look, read_look
@@ -30,13 +34,18 @@ from chainrule.diagnose.report import Report, Subject
 from chainrule.diagnose.story import Story
 from chainrule.diagnose.verdicts import judge
 from chainrule.graph.evaluate import run_plan
+from chainrule.graph.graph import Graph
 from chainrule.jitted import Jitted, native_or_numpy, native_program
 from chainrule.train.step import four_arguments
 
 _SMALL_UPDATE = 1e-4  # beyond this the update is large enough that no longer step needs to be tried
-_TRIED_EVERY = 4  # small steps: how far one may go changes slowly, and trying costs several forward passes
-_WITH_NUMPY = 10  # calls before a program is compiled
-_SMALL = 100_000  # bytes of a model whose steps leave other cores room: larger ones keep all of them busy
+_TRIED_EVERY = 32  # small steps at most: how far one may go changes slowly, and trying costs several forward passes
+_WITH_NUMPY = 10  # calls before a program is compiled,
+_ALL = 64  # looks that are taken as asked for, and whose parameters are kept for the report until the next; later ones
+_APART = 30  # times as long apart as they take, so that the training takes hardly longer,
+_OFTEN = 10  # unless looks are wanted more often than at every so many steps;
+_KEPT = 8  # and of so many one is kept: copying takes as long as part of the look
+_FLOPS = 2e8  # or as many as have so many operations: compiling takes as long as NumPy takes for a few times that
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,16 +66,23 @@ class _Program:
         self.graph, self.captured = traced.graph, traced.captured
         self.native = jitted.backend == "native" and native_or_numpy() == "native"
         self.program: Callable[[Sequence[Any]], list[Any]] | None = None
-        self.calls = 0
+        self.left = min(_WITH_NUMPY, 1 + int(_FLOPS / max(_flops(self.graph), 1)))
 
     def __call__(self, arrays: Sequence[Any]) -> Any:
         given = [*arrays, *self.captured]
-        self.calls += 1
-        if not self.native or self.calls <= _WITH_NUMPY:
-            return run_plan(self.graph, given)[0]
+        self.left -= 1
+        if not self.native or self.left >= 0:
+            with np.errstate(all="ignore"):
+                return run_plan(self.graph, given)[0]
         if self.program is None:
             self.program = native_program(self.graph)
         return self.program(given)[0]
+
+
+def _flops(graph: Graph) -> int:
+    """Additions and multiplications of a graph's matrix products."""
+    products = (line for line in graph.lines if line.op.name == "matmul")
+    return sum(2 * math.prod(line.spec.shape) * graph.lines[line.args[0]].spec.shape[-1] for line in products)
 
 
 class TrainingMonitor:
@@ -76,16 +92,17 @@ class TrainingMonitor:
         self.every, self.loss, self.optimizer, self.batch_size = every, four_arguments(loss), optimizer, batch_size
         self._steps: list[_Seen] = []
         self._subject: Subject | None = None
-        self._queue: Queue | None = None
-        self._first: list[Any] = []
-        self._last: list[Any] = []
-        self._small = 0
+        self._first: list[Any] = []  # parameters, batch and key of the first look,
+        self._last: list[Any] = []  # and of the latest one kept,
+        self._kept = 0  # its number
+        self._small, self._next = 0, 1
         self._due = 0
+        self._due_at = 0.0
         self._rows = 0
 
     def due(self, step: int) -> bool:
         """Whether it is time to look at step number ``step``."""
-        return step >= self._due
+        return step >= self._due and time.perf_counter() >= self._due_at
 
     def look(self, step: int, model: Any, optimizer_state: Any, x: Any, y: Any, key: Any) -> None:
         """Measure the step that is about to be taken; a batch that is not whole is passed over."""
@@ -93,11 +110,27 @@ class TrainingMonitor:
             return
         if self._subject is None:
             self._prepare(model, optimizer_state, x, y, key)
-        assert self._queue is not None
+        began = time.perf_counter()
+        leaves = trees.flatten_known((optimizer_state, model, (x, y, key)))[0]
+        given = [*leaves, *self._captured]
+        numbers = self._look(given)
+        self._steps.append(_Seen(step, numbers, self._longest(numbers, given)))
+        if len(self._steps) <= _ALL or len(self._steps) % _KEPT == 0:
+            self._keep(leaves[self._states :])
         self._due = step + self.every
-        self._last = self._queue.put(step, trees.leaves((optimizer_state, model)), trees.leaves((x, y, key)))
+        if len(self._steps) >= _ALL and self.every >= _OFTEN:
+            now = time.perf_counter()
+            self._due_at = now + _APART * (now - began)
+
+    def _keep(self, arrays: list[Any]) -> None:
+        """Copy the parameters among ``arrays``, to which the training goes on writing; they were just read, so near."""
+        self._kept, count = len(self._steps) - 1, self._parameters
         if not self._first:
-            self._first = [np.array(array) for array in self._last[self._states :]]
+            self._first = [*(np.array(array) for array in arrays[:count]), *arrays[count:]]
+            self._last = [np.empty_like(array) for array in arrays[:count]]
+        for kept, array in zip(self._last, arrays[:count], strict=False):
+            np.copyto(kept, array)
+        self._last[count:] = arrays[count:]
 
     def _prepare(self, model: Any, optimizer_state: Any, x: Any, y: Any, key: Any) -> None:
         """Read the network and trace the program, once: batches of one run have one shape."""
@@ -105,27 +138,20 @@ class TrainingMonitor:
         self._rows = len(x)
         self._subject = Subject(model, self.loss, (x, y), self.optimizer, network, call)
         self._captured = call.inputs[sum(call.counts) :]
-        self._states = len(trees.leaves(optimizer_state))
+        self._states, self._parameters = len(trees.leaves(optimizer_state)), network.parameters
         look, along = make_look(network, len(x), self.optimizer, trees.flatten(model)[1])
         arguments = (optimizer_state, *trees.leaves((model, x, y, key)), *self._captured)
         self._look = _Program(look, arguments)
         self._along = functools.cache(lambda: _Program(along, arguments))
-        small = sum(a.nbytes for a in trees.leaves(model)) <= _SMALL
-        self._queue = Queue(self._measure, beside=self._look.native and small and has_idle_core())
-
-    def _measure(self, step: int, arrays: Sequence[Any]) -> None:
-        given = [*arrays, *self._captured]
-        with np.errstate(all="ignore"):
-            numbers = self._look(given)
-            self._steps.append(_Seen(step, numbers, self._longest(numbers, given)))
 
     def _longest(self, numbers: Any, arrays: Sequence[Any]) -> float:
-        """The longest multiple of a tiny step that lowers the loss, looked for at every fourth of them."""
+        """The longest multiple of a tiny step that lowers the loss, looked for at ever fewer of them."""
         if not numbers[0] < _SMALL_UPDATE**2:
             return 1.0
         self._small += 1
-        if self._small % _TRIED_EVERY != 1:
+        if self._small < self._next:
             return self._steps[-1].tried
+        self._next = min(2 * self._small, self._small + _TRIED_EVERY)
         after, loss = numbers[1:3].tolist()
         return longest(loss, after, self._along()(arrays).tolist())
 
@@ -136,9 +162,8 @@ class TrainingMonitor:
 
     def _judged(self) -> list[tuple[Findings, Record]]:
         """What each measured step showed, and its record: worked out when asked for, not while training."""
-        if self._subject is None or self._queue is None:
+        if self._subject is None:
             return []
-        self._queue.wait()
         network, first = self._subject.network, [*self._first, *self._captured]
         out = []
         for number, seen in enumerate(self._steps):
@@ -159,9 +184,9 @@ class TrainingMonitor:
             return None
         with np.errstate(all="ignore"):
             story = Story(self._judged())
-            inputs, count = [*self._last[self._states :], *self._captured], subject.network.parameters
+            inputs, count = [*self._last, *self._captured], self._parameters
             batch = tuple(inputs[count : count + 2])
-            last = story.findings[-1]
+            last = story.findings[self._kept]
             gradients = gradients_of(subject.network, inputs)
             findings = deep_findings(subject.network, last.measurement, inputs, gradients, batch)
         findings = dataclasses.replace(
