@@ -5,8 +5,9 @@
 Two processes that do the same differ by some per cent for as long as they run (where their memory lies, and their
 threads), which is as much as is to be measured.  So one training is both: of its parts of 100 steps only every other
 one is looked at, and the difference between the medians of such parts and of those next to them is what a look costs,
-what it does to the steps behind it included.  What comes once (tracing, the first looks with NumPy, compiling the
-program) is the time in the first looks that later ones do not take; the program is on disk from a run before.
+what it does to the steps behind it included; what only some looks do is added as a mean.  What comes once (tracing, the
+first looks with NumPy, compiling the program) is the time in the first looks that later ones do not take; the program
+is on disk from a run before.
 
 Another training is looked at as usual, which for small networks becomes less often than every 100 steps: it tells how
 many steps lie between its later looks, and so the share of them.  The last column says how long a training must be for
@@ -110,7 +111,8 @@ def main(arguments: list[str] | None = None) -> None:
         apart = (steps[-1] - steps[len(steps) // 2]) / (len(steps) - 1 - len(steps) // 2)
         parts, looked = np.diff(monitor.began)[FIRST:], np.array(monitor.looked[:-1])[FIRST:]
         plain = float(np.median(parts[~looked]))
-        look = float(np.median(parts[looked])) - plain
+        later = np.array(monitor.taken[FIRST:])
+        look = float(np.median(parts[looked])) - plain + float(np.mean(later) - np.median(later))
         once = sum(monitor.taken[:FIRST]) - FIRST * float(np.median(monitor.taken[FIRST:]))
         share = look / (plain / EVERY * apart)
         least = f"{once / (GOAL - share):,.1f} s" if share < GOAL else "–"

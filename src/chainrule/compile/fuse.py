@@ -75,7 +75,7 @@ class Fused:
     """A graph in clusters: ``views`` per line, in ``where`` each computed line's cluster, and which are stored.
 
     ``groups`` are the clusters in the order in which they run; without any, each runs alone.  ``alone``: one thread
-    computes all of them.
+    computes all of them, but for what is inside loops and branches.
     """
 
     graph: Graph

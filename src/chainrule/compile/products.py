@@ -433,7 +433,7 @@ class _Code:
         tile = (rows.height, panels.width)
         note = self._note() if rows.height * panels.width * self.spec.k > _UNROLLED else ""
         meanwhile = None
-        if (fetch := self.hooks.fetch) is not None and self.blocks == 1 and cut.depth <= CHAIN and not self.turned:
+        if (fetch := self.hooks.fetch) is not None and self.blocks == 1 and cut.depth <= CHAIN:
             def meanwhile(i: str) -> None:
                 fetch(out, add(out, row, i), column, panels.columns)
 

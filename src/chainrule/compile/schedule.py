@@ -9,7 +9,7 @@ are put together:
 - ``beside``: kernels that need nothing of one another (the products that give the weights' gradients), as one pool of
   parts.
 
-Several kernels that are little work all together are left to one thread, as each of them alone would be.
+Several kernels that are little work all together are left to one thread, whose cache then has all that they share.
 
 Kernels that wait for a chain to end move behind it.  A kernel that may write its result onto an argument's memory comes
 behind all others that read that argument.  Neither the cut nor the order depends on the number of threads, and a
@@ -25,6 +25,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from chainrule.base.arrays import Spec
+from chainrule.compile.emit import FUNCTIONS
 from chainrule.compile.fuse import Cluster, Fused, Group, strides_over
 from chainrule.compile.ownership import Pairs
 from chainrule.compile.target import Target
@@ -35,6 +36,7 @@ _LOOPED = ("pointwise", "row", "column", "move")
 _FLOPS = 8  # operations of a product that take the time of one of a loop
 _LITTLE_WORK = 700_000  # operations of several kernels, some 30 microseconds, that are one thread's;
 _SEVERAL = 8  # fewer may be reading so much that two threads are quicker for their two caches
+_FUNCTION = 16  # operations of an exponential
 _WORTH = 1 << 16  # operations of a group below which one thread is done before another has come
 _LARGE = 1 << 19  # operations of a kernel above which it has parts enough of its own
 _REACH = 48  # clusters that are passed over before a chain ends
@@ -94,7 +96,13 @@ class _Scheduler:
 
     def is_little(self) -> bool:
         """Whether one thread is done before two would be that fetch from each other's caches what they need."""
-        return len(self.work) >= _SEVERAL and sum(self.work) < _LITTLE_WORK
+        several = sum(work > 0 for work in self.work) >= _SEVERAL
+        return several and sum(self.work) + sum(map(self._functions, self.fused.clusters)) < _LITTLE_WORK
+
+    def _functions(self, cluster: Cluster) -> int:
+        """What exponentials and the like of a cluster take beside an operation each."""
+        count = sum(self.graph.lines[index].op.name in FUNCTIONS for index in cluster.lines)
+        return (_FUNCTION - 1) * count * elements(cluster.domain)
 
     def pays(self) -> bool:
         """Whether there is work for more than one thread in more than one kernel."""

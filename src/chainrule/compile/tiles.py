@@ -306,7 +306,7 @@ def _grid(product: Product, target: Target, tiles: int, strips: int, wide: Wide)
     if wide == "rows":
         return over_batch, max(1, min(tiles, wanted)), 1
     if wide == "strips":  # wide chunks, but high enough that packing B for each of them costs little
-        over_rows = max(1, min(tiles, wanted, _row_chunks(product)))
+        over_rows = max(1, min(tiles, wanted, _row_chunks(product, strips)))
         longest = max(1, _STRIP // product.dtype.itemsize)
         few = -(-min(wanted, 2 * target.cores) // over_rows)
         return over_batch, over_rows, min(strips, max(few, -(-product.n // longest)))
@@ -314,15 +314,16 @@ def _grid(product: Product, target: Target, tiles: int, strips: int, wide: Wide)
     return over_batch, max(1, min(tiles, wanted // over_columns)), over_columns
 
 
-def _row_chunks(product: Product) -> int:
+def _row_chunks(product: Product, strips: int) -> int:
     """Into how many chunks the rows of a product with a ``finish`` hook may be cut.
 
     Where A's columns lie side by side, C is a gradient of weights, and they are updated on its tiles: cores that share
-    the columns of such rows would take each other's cache lines, with those that prefetching adds.
+    short rows of them would take each other's cache lines, with those that prefetching adds.
     """
-    if product.m > 2 * _HIGH:
-        return product.m // _HIGH
-    return product.m // _LOW if product.a.row == 1 != product.a.column else 1
+    if product.m <= 2 * _HIGH and product.a.row == 1 != product.a.column:
+        return product.m // _LOW
+    few = strips < 4  # columns, of which each core should have some
+    return product.m // _HIGH if product.m > 2 * _HIGH or few else 1
 
 
 def plan(product: Product, target: Target, *, packs: tuple[bool, bool] = (False, False),

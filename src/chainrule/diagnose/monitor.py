@@ -4,7 +4,7 @@ A measured step runs one program more: forward and backward pass with statistics
 and one forward pass behind it.  It returns one vector of some hundred numbers, which is read when the report is asked
 for.  The training's own arrays are only looked at, and its steps run on in one native call.
 
-A look takes as long as two or three steps, and a tenth of a millisecond beside: much for steps of a few microseconds.
+A look takes as long as three to five steps, and a tenth of a millisecond beside: much for steps of a few microseconds.
 So the first looks come as often as was asked for, and later ones no closer than thirty times what they take.
 
 Compiling the program takes longer than running it with NumPy a few times, so the first steps are measured with NumPy: a
@@ -95,9 +95,9 @@ class TrainingMonitor:
         self._first: list[Any] = []  # parameters, batch and key of the first look,
         self._last: list[Any] = []  # and of the latest one kept,
         self._kept = 0  # its number
-        self._small, self._next = 0, 1
+        self._small, self._next, self._tried = 0, 1, 1.0
         self._due = 0
-        self._due_at = 0.0
+        self._due_at, self._took = 0.0, math.inf
         self._rows = 0
 
     def due(self, step: int) -> bool:
@@ -118,9 +118,10 @@ class TrainingMonitor:
         if len(self._steps) <= _ALL or len(self._steps) % _KEPT == 0:
             self._keep(leaves[self._states :])
         self._due = step + self.every
+        now = time.perf_counter()
         if len(self._steps) >= _ALL and self.every >= _OFTEN:
-            now = time.perf_counter()
-            self._due_at = now + _APART * (now - began)
+            self._due_at = now + _APART * min(now - began, self._took)  # one of two may have compiled, or been halted
+        self._took = now - began
 
     def _keep(self, arrays: list[Any]) -> None:
         """Copy the parameters among ``arrays``, to which the training goes on writing; they were just read, so near."""
@@ -150,10 +151,11 @@ class TrainingMonitor:
             return 1.0
         self._small += 1
         if self._small < self._next:
-            return self._steps[-1].tried
+            return self._tried
         self._next = min(2 * self._small, self._small + _TRIED_EVERY)
         after, loss = numbers[1:3].tolist()
-        return longest(loss, after, self._along()(arrays).tolist())
+        self._tried = longest(loss, after, self._along()(arrays).tolist())
+        return self._tried
 
     @property
     def records(self) -> list[Record]:
@@ -180,7 +182,7 @@ class TrainingMonitor:
     def report(self) -> Report | None:
         """The verdict over all measured steps; None where none was measured."""
         subject = self._subject
-        if subject is None:
+        if subject is None or not self._steps:
             return None
         with np.errstate(all="ignore"):
             story = Story(self._judged())
