@@ -5,7 +5,7 @@ and one forward pass behind it.  It returns one vector of some hundred numbers, 
 for.  The training's own arrays are only looked at, and its steps run on in one native call.
 
 A look takes as long as three to five steps, and a tenth of a millisecond beside: much for steps of a few microseconds.
-So the first looks come as often as was asked for, and later ones no closer than thirty times what they take.
+So the first looks come as often as was asked for, and later ones no closer than forty times what they take.
 
 Compiling the program takes longer than running it with NumPy a few times, so the first steps are measured with NumPy: a
 short run compiles nothing.
@@ -41,8 +41,8 @@ from chainrule.train.step import four_arguments
 _SMALL_UPDATE = 1e-4  # beyond this the update is large enough that no longer step needs to be tried
 _TRIED_EVERY = 32  # small steps at most: how far one may go changes slowly, and trying costs several forward passes
 _WITH_NUMPY = 10  # calls before a program is compiled,
-_ALL = 64  # looks that are taken as asked for, and whose parameters are kept for the report until the next; later ones
-_APART = 30  # times as long apart as they take, so that the training takes hardly longer,
+_ALL = 32  # looks that are taken as asked for, and whose parameters are kept for the report until the next; later ones
+_APART = 40  # times as long apart as they take, so that the training takes hardly longer,
 _OFTEN = 10  # unless looks are wanted more often than at every so many steps;
 _KEPT = 8  # and of so many one is kept: copying takes as long as part of the look
 _FLOPS = 2e8  # or as many as have so many operations: compiling takes as long as NumPy takes for a few times that
