@@ -146,6 +146,16 @@ def test_bad_counts_and_nothing_to_diagnose_with(monkeypatch: pytest.MonkeyPatch
         watched(model, classify, data)
 
 
+def test_looks_that_come_late_keep_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    watcher = sys.modules["chainrule.diagnose.monitor"]
+    monkeypatch.setattr(watcher, "_ALL", 3)
+    monkeypatch.setattr(watcher, "_APART", 1e6)
+    for every, looks in ((10, 3), (9, 4)):  # what is wanted more often than at every tenth step comes as asked
+        report = watched(mlp(0, 8, 32, 32, 3), classify, blobs(0, rows=320), every=every).diagnosis
+        assert len(report.history) == looks
+        assert report.healthy, str(report)
+
+
 def test_the_compiled_program_measures_what_numpy_does(monkeypatch: pytest.MonkeyPatch) -> None:
     watcher = sys.modules["chainrule.diagnose.monitor"]
     found = []

@@ -74,6 +74,24 @@ def plan_for(graph: Graph, cores: int = 2, donated: tuple[int, ...] = ()) -> Pla
     return plan
 
 
+def test_what_an_update_reads_from_far_away_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    near = dataclasses.replace(host(), cores=2, caches=dataclasses.replace(host().caches, l2=1 << 16))
+    rng = np.random.default_rng(0)
+    shapes = ((130, 179), (130, 201), (179, 201), (179, 201))
+    arrays = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
+
+    def f(x: Any, d: Any, w: Any, m: Any) -> Any:
+        m = 0.9 * m + x.T @ d
+        return w - 0.1 * m, m
+
+    traced, _, _ = cr.jit(f).lower(tuple(arrays))
+    plan = make_plan(traced.graph, near)
+    assert "@llvm.prefetch" in plan.text
+    monkeypatch.setattr(module, "host", lambda: near)
+    for found, wanted in zip(Program(plan, library(program_text(plan)))(arrays), f(*arrays), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+
+
 def test_several_little_kernels_are_left_to_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     def plan_of(*sizes: int) -> Plan:
         model = nn.MLP.init(sizes, rng=np.random.default_rng(0))

@@ -37,6 +37,7 @@ _FLOPS = 8  # operations of a product that take the time of one of a loop
 _LITTLE_WORK = 700_000  # operations of several kernels, some 30 microseconds, that are one thread's;
 _SEVERAL = 8  # fewer may be reading so much that two threads are quicker for their two caches
 _FUNCTION = 16  # operations of an exponential
+_SLOW = frozenset(FUNCTIONS) - {"sqrt"}  # ops that take as long: a root has an instruction
 _WORTH = 1 << 16  # operations of a group below which one thread is done before another has come
 _LARGE = 1 << 19  # operations of a kernel above which it has parts enough of its own
 _REACH = 48  # clusters that are passed over before a chain ends
@@ -101,7 +102,7 @@ class _Scheduler:
 
     def _functions(self, cluster: Cluster) -> int:
         """What exponentials and the like of a cluster take beside an operation each."""
-        count = sum(self.graph.lines[index].op.name in FUNCTIONS for index in cluster.lines)
+        count = sum(self.graph.lines[index].op.name in _SLOW for index in cluster.lines)
         return (_FUNCTION - 1) * count * elements(cluster.domain)
 
     def pays(self) -> bool:
